@@ -1,0 +1,86 @@
+"""The adapter contract: what the collector asks of a protocol, and nothing else.
+
+`async run(emit)` polls or listens until cancelled. `await emit(batch)` returns after the frame's fdatasync: that is what
+"acknowledged" means everywhere (an MQTT message is acknowledged to the broker only then).
+One device's failure is a batch with its outcome; `run` never raises because of a machine, only because of a bug.
+An adapter gets the clock from outside and asks it, never `time`: a driven clock replays recorded days.
+
+Errors:
+    ReadError                 a read that failed; carries the Outcome to record and the words for the log
+Boundaries translate: nothing above adapters/ ever sees a pymodbus, asyncua or paho name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from adapters.batch import Batch, Outcome
+
+Emit = Callable[[Batch], Awaitable[None]]
+
+
+class Clock(Protocol):
+    """The time, as the collector gives it (`collector/clock.py`)."""
+
+    def now_us(self) -> int:
+        """Microseconds since 1970 UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return once that much of *this clock's* time has passed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the peer says it is: OPC UA BuildInfo and ApplicationUri, Modbus FC43/14 objects, an MQTT status message.
+
+    `origin` is what the peer announces of itself: "simulated" or "replay" when it says so, else "live".
+    """
+
+    device: str
+    facts: tuple[tuple[str, str], ...]  # sorted (name, value)
+    origin: str
+
+
+Identify = Callable[[Identity], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """What a device's contact is now, for pages and logs; never evidence. Told when it changes."""
+
+    device: str
+    outcome: Outcome
+    words: str  # why, empty when it answers
+    since_us: int
+
+
+OnState = Callable[[DeviceState], None]
+
+
+class Adapter(Protocol):
+    """One connection and the devices behind it."""
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Ids of the devices this adapter answers for."""
+        ...
+
+    async def run(self, emit: Emit, identify: Identify) -> None:
+        """Collect until cancelled. On cancellation close the connection and return."""
+        ...
+
+    async def read_once(self) -> list[Batch]:
+        """One round, nothing stored (`plantproof test`)."""
+        ...
+
+
+class ReadError(Exception):
+    """A read that failed, with the outcome to record."""
+
+    def __init__(self, outcome: Outcome, message: str) -> None:
+        super().__init__(message)
+        self.outcome = outcome

@@ -1,0 +1,209 @@
+"""The emit side: batches in, one durable frame for all that came together, then the acknowledgement.
+
+In: `Batch`es and identities from adapters. Out: journal frames; `await emit(batch)` returns after their fdatasync.
+Owns the hour: the first frame of a new hour closes the one before it and says by which clock. Cutting is a policy: `live` one frame per
+`flush_ms` and a file per ten minutes; `driven` a frame for what was emitted at once and a file per day. Same functions either way.
+Refuses (`CaptureError`): a clock that jumps forward by more than an hour while nothing synchronises it. Stops loudly, loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import platform
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from adapters.batch import Batch
+from adapters.contract import Identity
+from collector.clock import Clock, SystemClock
+from collector.folder import VERSION, DataFolder
+from collector.hours import HOUR_US
+from collector.journal import Journal
+from collector.ledger import log
+from collector.ledger.entry import Entry
+
+TICK_US = 30_000_000
+
+
+class CaptureError(Exception):
+    """Collection cannot go on truthfully; the collector stops (exit code 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How frames and files are cut. `flush_ms` 0: a frame for all that was emitted in one turn of the loop."""
+
+    flush_ms: int
+    file_us: int
+
+
+LIVE = Cutting(flush_ms=1000, file_us=600_000_000)
+DRIVEN = Cutting(flush_ms=0, file_us=24 * HOUR_US)
+
+
+class Capture:
+    """One collector's journal. `start`, then `emit` and `identify` from any task, then `stop`."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        clock: Clock,
+        cutting: Cutting = LIVE,
+        on_rotate: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._folder, self._clock, self._cutting, self._on_rotate = folder, clock, cutting, on_rotate
+        self._waiting: list[tuple[Batch, asyncio.Future[int]]] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+        self._bucket = -1
+        self._newest_us = 0
+        self.frames = self.rows = 0
+
+    async def start(self, why: str) -> None:
+        """Open and recover the journal, close the hours that were missed, say so in the ledger. Errors: `JournalError`."""
+        self._journal = Journal(self._folder.journal, self._folder.segments / "quarantine")
+        found, now_us = self._journal.recovery, self._clock.now_us()
+        recovered = (
+            {"cut_bytes": found.cut_bytes, "file": found.cut_file, "why": found.reason} if found.cut_bytes else {}
+        )
+        control: dict[str, Any] = {"kind": "start", "why": why, "last_us": found.last_us, "recovered": recovered}
+        hour = self._journal.hour_at(now_us)
+        if found.last_hour and hour > found.last_hour:
+            control |= {"close": [found.last_hour, hour], "clock": self._clock.block()}
+        self._bucket = now_us // self._cutting.file_us
+        seq = self._journal.append_control(control, now_us)
+        self._newest_us = now_us
+        leaf = {"boot": self._clock.block()["boot"], "seq": seq, "why": why, "recovered": recovered}
+        self._folder.append(*self._software(now_us), Entry("start", now_us // 1000, "collector", leaf))
+        await self._rotated()
+
+    async def emit(self, batch: Batch) -> None:
+        """Acknowledged when this returns: the batch is on disk. Errors: `JournalError`, and everybody waiting gets it."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((batch, future))
+        self._schedule()
+        await future
+
+    async def identify(self, identity: Identity) -> None:
+        """Record who a peer says it is; a leaf follows when its hour is sealed."""
+        facts = [list(f) for f in identity.facts]
+        await self._control({"kind": "identity", "device": identity.device, "facts": facts, "origin": identity.origin})
+
+    async def tick(self) -> None:
+        """Call now and then: closes hours and files by the clock, and shows that the collector was alive."""
+        now_us = self._clock.now_us()
+        if now_us - self._newest_us >= TICK_US or self._journal.hour_at(now_us) > self._journal.hour:
+            await self._control({"kind": "tick"})
+
+    async def stop(self, why: str) -> None:
+        """Flush, say why, close."""
+        if self._flushing:
+            await self._flushing
+        await self._flush()
+        now_us = self._clock.now_us()
+        await self._control({"kind": "stop", "why": why})
+        self._journal.close()
+        body = {"boot": self._clock.block()["boot"], "seq": self._journal.seq + 1, "why": why}
+        self._folder.append(Entry("stop", now_us // 1000, "collector", body))
+
+    def _schedule(self) -> None:
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.get_running_loop().create_task(self._flush_soon())
+
+    async def _flush_soon(self) -> None:
+        if self._cutting.flush_ms:
+            await asyncio.sleep(self._cutting.flush_ms / 1000)
+        else:
+            await asyncio.sleep(0)  # whatever is emitted in this turn of the loop shares a frame
+        await self._flush()
+
+    async def _flush(self) -> None:
+        """One frame for all that waits; then everybody is told."""
+        async with self._lock:
+            waiting, self._waiting = self._waiting, []
+            if not waiting:
+                return
+            try:
+                now_us = self._clock.now_us()
+                rotated = await self._turn(now_us)
+                batches = [b for b, _ in waiting]
+                seq = await self._durably(self._journal.append_rows, batches, now_us)
+            except BaseException as err:
+                for _, future in waiting:
+                    if not future.done():
+                        future.set_exception(
+                            err if isinstance(err, Exception) else CaptureError("collection was stopped")
+                        )
+                if not isinstance(err, Exception):
+                    raise
+                return
+            self._newest_us = now_us
+            self.frames, self.rows = self.frames + 1, self.rows + sum(len(b) for b in batches)
+            for _, future in waiting:
+                if not future.done():
+                    future.set_result(seq)
+        if self._waiting:
+            self._flushing = None
+            self._schedule()
+        if rotated:
+            await self._rotated()
+
+    async def _control(self, control: dict[str, Any]) -> None:
+        async with self._lock:
+            now_us = self._clock.now_us()
+            rotated = await self._turn(now_us)
+            await self._durably(self._journal.append_control, control, now_us)
+            self._newest_us = now_us
+        if rotated:
+            await self._rotated()
+
+    async def _turn(self, now_us: int) -> bool:
+        """Begin a new file when it is time, and close the hours that have passed."""
+        bucket, hour = now_us // self._cutting.file_us, self._journal.hour_at(now_us)
+        rotate = bucket > self._bucket
+        if rotate:
+            self._journal.rotate()
+            self._bucket = bucket
+        if self._journal.hour and hour > self._journal.hour:
+            clock = self._clock.block()
+            if now_us - self._newest_us > HOUR_US and isinstance(self._clock, SystemClock) and not clock["sync"]:
+                raise CaptureError(
+                    f"时钟向前跳了 {(now_us - self._newest_us) // 1_000_000} 秒，且未与时间源同步：停止采集和封存 "
+                    "(the clock jumped forward unsynchronised; collection stops)\n    → 校时后重新启动 (set the clock, then start again)"
+                )
+            close = {"kind": "close", "close": [self._journal.hour, hour], "clock": clock}
+            await self._durably(self._journal.append_control, close, now_us)
+        return rotate
+
+    async def _durably(self, write: Callable[..., int], *args: Any) -> int:
+        """Live, the disk is waited for in a thread, so that no device waits for it; driven, nobody else is there."""
+        return await asyncio.to_thread(write, *args) if self._cutting.flush_ms else write(*args)
+
+    async def _rotated(self) -> None:
+        if self._on_rotate:
+            await self._on_rotate()
+
+    def _software(self, now_us: int) -> list[Entry]:
+        """A leaf when the program is not the one that ran last."""
+        body = {"version": VERSION, "python": platform.python_version(), "digest": program_digest()}
+        last = [e.body for e in log.read_entries(self._folder.ledger) if e.t == "software"]
+        return [] if last and last[-1] == body else [Entry("software", now_us // 1000, "collector", body)]
+
+
+def program_digest() -> str:
+    """SHA-256 over the names and bytes of the program's own Python files, as installed."""
+    digest = hashlib.sha256()
+    for package in ("adapters", "collector", "config", "evidence_api", "metrics"):
+        root = resources.files(package)
+        todo = [(package, root)]
+        while todo:
+            name, place = todo.pop()
+            for child in sorted(place.iterdir(), key=lambda c: c.name):
+                if child.is_dir() and child.name != "__pycache__":
+                    todo.append((f"{name}/{child.name}", child))
+                elif child.name.endswith((".py", ".yaml")):
+                    digest.update(f"{name}/{child.name}\0".encode() + hashlib.sha256(child.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,213 @@
+"""Journal frames as bytes (docs/format/journal.md): header, checksum, chain, columns.
+
+In: batches or a control map, with seq, hour and clock. Out: exact frame bytes; and back to `Frame`.
+Refuses (`FrameError`): wrong magic, lengths, checksum, chain or contents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import msgpack
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from adapters.batch import NUMPY_TYPE, Batch, Column, Template, ValueType
+
+HEADER = struct.Struct("<4sB3xQIqII32sI")
+MAGIC = b"PPJ1"
+ROWS, CONTROL = 1, 2
+NO_FRAME = bytes(32)  # "previous frame" of the first one
+MAX_BODY = 256 * 1024 * 1024
+
+
+class FrameError(ValueError):
+    """Bytes that are not a whole, sound frame."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Rows of one template in the order they came; `devices[i]` owns the next `counts[i]` rows."""
+
+    template: Template
+    devices: tuple[str, ...]
+    counts: NDArray[np.uint32]
+    source_us: NDArray[np.int64]
+    lag_us: NDArray[np.int64]
+    outcome: NDArray[np.uint8]
+    quality: NDArray[np.uint32]
+    columns: tuple[Column, ...]
+    point_quality: tuple[NDArray[np.uint32] | None, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One frame: rows as blocks (kind ROWS) or a control map (kind CONTROL)."""
+
+    seq: int
+    hour: int
+    clock_us: int
+    digest: bytes
+    kind: int
+    blocks: tuple[Block, ...] = ()
+    control: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHead:
+    """What the header says, the body still packed."""
+
+    kind: int
+    seq: int
+    hour: int
+    clock_us: int
+    raw_len: int
+    body_len: int
+    prev: bytes
+    crc: int
+
+
+def pack_frame(kind: int, seq: int, hour: int, clock_us: int, prev: bytes, body: bytes) -> bytes:
+    """Header and compressed body."""
+    packed = zstandard.ZstdCompressor(level=1, write_content_size=True).compress(body)
+    head = HEADER.pack(MAGIC, kind, seq, hour, clock_us, len(body), len(packed), prev, 0)[:-4]
+    return head + zlib.crc32(packed, zlib.crc32(head)).to_bytes(4, "little") + packed
+
+
+def rows_body(batches: Iterable[Batch], known: set[str]) -> bytes:
+    """MessagePack of batches grouped by template; adds the templates it had to name to `known`."""
+    groups: dict[str, list[Batch]] = {}
+    for batch in batches:
+        groups.setdefault(batch.template.id, []).append(batch)
+    named = {i: g[0].template.to_json() for i, g in groups.items() if i not in known}
+    known |= set(named)
+    return bytes(msgpack.packb([named, [_block(g) for g in groups.values()]]))
+
+
+def control_body(control: dict[str, Any]) -> bytes:
+    """MessagePack of a control map."""
+    return bytes(msgpack.packb(control))
+
+
+def read_head(raw: bytes | memoryview, offset: int) -> FrameHead:
+    """The header at `offset`. Errors: `FrameError`."""
+    if len(raw) - offset < HEADER.size:
+        raise FrameError(f"expected {HEADER.size} header bytes, found {len(raw) - offset}")
+    magic, kind, seq, hour, clock_us, raw_len, body_len, prev, crc = HEADER.unpack_from(raw, offset)
+    if magic != MAGIC or kind not in (ROWS, CONTROL) or max(raw_len, body_len) > MAX_BODY:
+        raise FrameError("expected a frame header, found other bytes")
+    if len(raw) - offset - HEADER.size < body_len:
+        raise FrameError(f"expected {body_len} body bytes, found {len(raw) - offset - HEADER.size}")
+    return FrameHead(kind, seq, hour, clock_us, raw_len, body_len, prev, crc)
+
+
+def scan_frames(raw: bytes) -> Iterator[tuple[int, FrameHead, bytes]]:
+    """(end offset, header, digest) of each sound frame from the start; raises `FrameError` at the first bad one."""
+    offset, prev, seq = 0, None, None
+    while offset < len(raw):
+        head = read_head(raw, offset)
+        end = offset + HEADER.size + head.body_len
+        body = raw[offset + HEADER.size : end]
+        if zlib.crc32(body, zlib.crc32(raw[offset : offset + HEADER.size - 4])) != head.crc:
+            raise FrameError(f"frame {head.seq}: the checksum does not fit")
+        if (prev is not None and head.prev != prev) or (seq is not None and head.seq != seq + 1):
+            raise FrameError(f"frame {head.seq}: does not follow the frame before it")
+        prev, seq = hashlib.sha256(raw[offset:end]).digest(), head.seq
+        yield end, head, prev
+        offset = end
+
+
+def read_frames(raw: bytes) -> Iterator[Frame]:
+    """Every sound frame of a file's bytes, decoded; raises `FrameError` at the first bad one."""
+    templates: dict[str, Template] = {}
+    unpack = zstandard.ZstdDecompressor()
+    start = 0
+    for end, head, digest in scan_frames(raw):
+        packed = raw[start + HEADER.size : end]
+        start = end
+        try:
+            body = msgpack.unpackb(unpack.decompress(packed, max_output_size=head.raw_len), strict_map_key=False)
+            if head.kind == CONTROL:
+                yield Frame(head.seq, head.hour, head.clock_us, digest, CONTROL, control=body)
+                continue
+            named, blocks = body
+            templates |= {i: Template.from_json(raw_json) for i, raw_json in named.items()}
+            yield Frame(
+                head.seq, head.hour, head.clock_us, digest, ROWS, tuple(_read_block(b, templates) for b in blocks)
+            )
+        except (ValueError, KeyError, TypeError, zstandard.ZstdError, msgpack.UnpackException) as err:
+            raise FrameError(f"frame {head.seq}: expected a body of its kind, found: {err}") from err
+
+
+def _block(batches: list[Batch]) -> list[Any]:
+    first = batches[0]
+    many = len(batches) > 1
+
+    def joined(parts: list[NDArray[Any]], dtype: str) -> bytes:
+        array = np.concatenate(parts) if many else parts[0]
+        return np.ascontiguousarray(array, dtype).tobytes()
+
+    columns: list[list[Any]] = []
+    qualities: list[bytes | None] = []
+    for i, (_, kind) in enumerate(first.template.columns):
+        own = [b.columns[i] for b in batches]
+        valid = None
+        if any(c.valid is not None for c in own):
+            valid = joined([np.ones(len(c.values), np.bool_) if c.valid is None else c.valid for c in own], "?")
+        if kind is ValueType.STR:
+            columns.append([list(chain.from_iterable(c.values for c in own)), valid])
+        else:
+            columns.append([joined([c.values for c in own], NUMPY_TYPE[kind]), valid])  # type: ignore[misc]
+        quality = [b.point_quality[i] for b in batches]
+        if all(q is None for q in quality):
+            qualities.append(None)
+        else:
+            qualities.append(
+                joined([b.quality if q is None else q for b, q in zip(batches, quality, strict=True)], "<u4")
+            )
+    return [
+        first.template.id,
+        [b.device for b in batches],
+        np.array([len(b) for b in batches], "<u4").tobytes(),
+        joined([b.source_us for b in batches], "<i8"),
+        joined([b.lag_us for b in batches], "<i8"),
+        joined([b.outcome for b in batches], "u1"),
+        joined([b.quality for b in batches], "<u4"),
+        columns,
+        qualities,
+    ]
+
+
+def _read_block(body: list[Any], templates: dict[str, Template]) -> Block:
+    template_id, devices, counts, source, lag, outcome, quality, columns, qualities = body
+    template = templates[template_id]
+    source_us = np.frombuffer(source, "<i8")
+    n = len(source_us)
+    read = [
+        Column(
+            values if kind is ValueType.STR else np.frombuffer(values, NUMPY_TYPE[kind]),
+            None if valid is None else np.frombuffer(valid, "?"),
+        )
+        for (values, valid), (_, kind) in zip(columns, template.columns, strict=True)
+    ]
+    block = Block(
+        template,
+        tuple(devices),
+        np.frombuffer(counts, "<u4"),
+        source_us,
+        np.frombuffer(lag, "<i8"),
+        np.frombuffer(outcome, "u1"),
+        np.frombuffer(quality, "<u4"),
+        tuple(read),
+        tuple(None if q is None else np.frombuffer(q, "<u4") for q in qualities),
+    )
+    if int(block.counts.sum()) != n or any(len(c.values) != n for c in read) or len(devices) != len(counts) // 4:
+        raise FrameError("expected columns of one length")
+    return block

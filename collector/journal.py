@@ -1,0 +1,195 @@
+"""The journal on disk: frames appended, fdatasynced, then acknowledged; recovery of what a crash left.
+
+In: batches and control maps with the clock's time. Out: durable frames; on opening, a `Recovery` that says what was cut.
+Refuses (`JournalError`): a second writer, damage that is not a torn tail, a disk that does not take the bytes. A failed
+write or fsync is never retried on the same file: the journal stops loudly, nothing acknowledged is lost.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapters.batch import Batch
+from collector.durable import fsync_folder, write_durably
+from collector.frame import (
+    CONTROL,
+    MAGIC,
+    NO_FRAME,
+    ROWS,
+    Frame,
+    FrameError,
+    control_body,
+    pack_frame,
+    read_frames,
+    rows_body,
+    scan_frames,
+)
+
+HOUR_US = 3_600_000_000
+SUFFIX = ".jrn"
+
+
+class JournalError(Exception):
+    """The journal cannot be written or read; the collector stops (exit code 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What opening found: the last whole frame, and what was cut off behind it."""
+
+    last_seq: int  # 0 when there was none
+    last_hour: int
+    last_us: int
+    head: bytes
+    cut_bytes: int
+    cut_file: str
+    reason: str
+
+
+class Journal:
+    """The writer. One per data folder, guarded by a lock."""
+
+    def __init__(self, folder: Path, quarantine: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._lock = (folder / "lock").open("ab")
+        try:
+            fcntl.flock(self._lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise JournalError(
+                f"{folder}: 另一个采集进程正在写 (another collector writes here); stop it first"
+            ) from None
+        self.recovery = _recover(folder, quarantine)
+        self._seq, self._hour, self._head = self.recovery.last_seq, self.recovery.last_hour, self.recovery.head
+        self._fd = -1
+        self._known: set[str] = set()
+        self._failed = False
+
+    @property
+    def seq(self) -> int:
+        """Sequence number of the newest frame, 0 before the first."""
+        return self._seq
+
+    @property
+    def hour(self) -> int:
+        """Hour of the newest frame, 0 before the first."""
+        return self._hour
+
+    def hour_at(self, now_us: int) -> int:
+        """The hour a frame written now belongs to: never before the newest frame's."""
+        return max(self._hour, now_us // HOUR_US)
+
+    def append_rows(self, batches: Iterable[Batch], now_us: int) -> int:
+        """One durable frame of batches; its sequence number."""
+        self._open_file()
+        return self._append(ROWS, rows_body(batches, self._known), now_us)
+
+    def append_control(self, control: dict[str, Any], now_us: int) -> int:
+        """One durable control frame; its sequence number."""
+        self._open_file()
+        return self._append(CONTROL, control_body(control), now_us)
+
+    def rotate(self) -> None:
+        """Close the file; the next frame begins a new one."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def close(self) -> None:
+        """Close file and lock."""
+        self.rotate()
+        self._lock.close()
+
+    def _open_file(self) -> None:
+        if self._failed:
+            raise JournalError(f"{self._folder}: a write failed before; the journal takes nothing more")
+        if self._fd < 0:
+            path = self._folder / f"{self._seq + 1:016d}{SUFFIX}"
+            self._fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
+            fsync_folder(self._folder)
+            self._known = set()
+
+    def _append(self, kind: int, body: bytes, now_us: int) -> int:
+        hour = self.hour_at(now_us)
+        frame = pack_frame(kind, self._seq + 1, hour, now_us, self._head, body)
+        try:
+            view = memoryview(frame)
+            while view:
+                view = view[os.write(self._fd, view) :]
+            os.fdatasync(self._fd)
+        except OSError as err:
+            self._failed = True
+            raise JournalError(
+                f"{self._folder}: cannot write frame {self._seq + 1}: {err.strerror}; nothing of it is acknowledged"
+            ) from err
+        self._seq, self._hour, self._head = self._seq + 1, hour, hashlib.sha256(frame).digest()
+        return self._seq
+
+
+def files(folder: Path) -> list[Path]:
+    """Journal files, oldest first. All but the newest are closed."""
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def read_file(path: Path, *, tail: bool = False) -> Iterator[Frame]:
+    """Frames of one file. With `tail` (the newest file, perhaps being written) ends quietly at the first unfinished frame."""
+    try:
+        yield from read_frames(path.read_bytes())
+    except FrameError as err:
+        if not tail:
+            raise JournalError(f"{path}: {err}") from err
+
+
+def _recover(folder: Path, quarantine: Path) -> Recovery:
+    found = files(folder)
+    while found and found[-1].stat().st_size == 0:  # a file made, nothing written yet
+        found.pop().unlink()
+    if not found:
+        return Recovery(0, 0, 0, NO_FRAME, 0, "", "")
+    newest = found[-1]
+    raw = newest.read_bytes()
+    end, head, digest, reason = 0, None, NO_FRAME, ""
+    try:
+        for end, head, digest in scan_frames(raw):  # noqa: B007
+            pass
+    except FrameError as err:
+        reason = str(err)
+    cut = len(raw) - end
+    if cut and _has_later_frame(raw, end):
+        raise JournalError(
+            f"{newest}: byte {end}: {reason}, and whole frames follow: this is damage, not a torn tail; nothing was changed"
+            "\n    → 保留该文件并联系维护者 (keep the file, ask the maintainer)"
+        )
+    if cut:
+        write_durably(quarantine / f"{newest.stem}-{end}.torn", raw[end:])
+        _truncate(newest, end)
+    if head is None:  # nothing of this file was ever acknowledged
+        newest.unlink()
+        before = _recover(folder, quarantine)
+        return Recovery(before.last_seq, before.last_hour, before.last_us, before.head, cut, newest.name, reason)
+    return Recovery(head.seq, head.hour, head.clock_us, digest, cut, newest.name if cut else "", reason)
+
+
+def _has_later_frame(raw: bytes, start: int) -> bool:
+    """True when a sound frame begins after the bad spot: bytes were damaged in the middle."""
+    offset = raw.find(MAGIC, start + 1)
+    while offset >= 0:
+        try:
+            next(iter(scan_frames(raw[offset:])))
+            return True
+        except (FrameError, StopIteration):
+            offset = raw.find(MAGIC, offset + 1)
+    return False
+
+
+def _truncate(path: Path, size: int) -> None:
+    with path.open("r+b") as file:
+        file.truncate(size)
+        os.fsync(file.fileno())

@@ -1,0 +1,134 @@
+"""The catalog: which segment files there are. SQLite, rebuilt from file footers whenever it is missing.
+
+In: segments written, parents replaced. Out: the files that hold an hour. It keeps no data of its own.
+Unknown files are moved to quarantine, never deleted; parents of a day file are removed once the day file is in the catalog.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from adapters.batch import Template
+from collector.folder import DataFolder
+from collector.store.segment import Segment, StoreError, read_footer
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS template (id TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS segment (
+  path TEXT PRIMARY KEY, template TEXT NOT NULL REFERENCES template(id), level TEXT NOT NULL,
+  first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, hour_min INTEGER NOT NULL, hour_end INTEGER NOT NULL,
+  ts_min INTEGER NOT NULL, ts_max INTEGER NOT NULL, rows INTEGER NOT NULL, parents TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS segment_hours ON segment (hour_min, hour_end);
+"""
+_FIELDS = "path, template, level, first_seq, last_seq, hour_min, hour_end, ts_min, ts_max, rows, parents"
+
+
+class Catalog:
+    """Open catalog of a data folder; one transaction per change."""
+
+    def __init__(self, folder: DataFolder) -> None:
+        self._root = folder.segments
+        fresh = not folder.catalog.exists()
+        self._db = sqlite3.connect(folder.catalog, timeout=30)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_SCHEMA)
+        if fresh:
+            self.rebuild()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def replace(self, added: Iterable[tuple[Segment, Template]], removed: Iterable[str] = ()) -> None:
+        """Add segments and forget others, at once."""
+        with self._db:
+            for segment, template in added:
+                self._db.execute("INSERT OR IGNORE INTO template VALUES (?, ?)", (template.id, template.to_json()))
+                row = [getattr(segment, k) for k in Segment.__slots__]
+                row[-1] = "\n".join(segment.parents)
+                self._db.execute(f"INSERT OR REPLACE INTO segment ({_FIELDS}) VALUES ({','.join('?' * len(row))})", row)
+            self._db.executemany("DELETE FROM segment WHERE path = ?", [(p,) for p in removed])
+
+    def segments(self, first_hour: int = 0, end_hour: int = 2**31, template: str | None = None) -> list[Segment]:
+        """Segments with rows in [first_hour, end_hour), in journal order."""
+        found = self._db.execute(
+            f"SELECT {_FIELDS} FROM segment WHERE hour_min < ? AND hour_end > ? ORDER BY first_seq, path",
+            (end_hour, first_hour),
+        )
+        rows = [_segment(r) for r in found.fetchall()]
+        return [s for s in rows if template is None or s.template == template]
+
+    def templates(self) -> dict[str, Template]:
+        """Every template that has a segment."""
+        return {i: Template.from_json(body) for i, body in self._db.execute("SELECT id, body FROM template")}
+
+    def last_seq(self) -> int:
+        """The newest journal frame that has become a segment; 0 for none."""
+        return int(self._db.execute("SELECT COALESCE(MAX(last_seq), 0) FROM segment").fetchone()[0])
+
+    def rebuild(self) -> list[str]:
+        """Fill the catalog from file footers; returns the files that were put into quarantine."""
+        sound: list[tuple[Segment, Template]] = []
+        bad: list[str] = []
+        for path in sorted(self._root.rglob("*.parquet")):
+            if "quarantine" in path.parts:
+                continue
+            try:
+                sound.append(read_footer(self._root, path))
+            except StoreError:
+                bad.append(self._quarantine(path))
+        superseded = {parent for segment, _ in sound for parent in segment.parents}
+        with self._db:
+            self._db.execute("DELETE FROM segment")
+        self.replace([(s, t) for s, t in sound if s.path not in superseded])
+        for parent in superseded:
+            (self._root / parent).unlink(missing_ok=True)
+        return bad
+
+    def sweep(self) -> list[str]:
+        """Put in order what a crash left: unfinished files go, superseded parents go, strangers go to quarantine."""
+        known = {s.path for s in self.segments()}
+        superseded = {p for s in self.segments() for p in s.parents}
+        moved = []
+        for path in sorted((self._root / "open").glob("*")):
+            name = str(path.relative_to(self._root))
+            if name in known:
+                continue
+            if path.name.startswith(".") or name in superseded:
+                path.unlink()
+            else:
+                moved.append(self._stranger(path))
+        return [m for m in moved if m]
+
+    def _stranger(self, path: Path) -> str:
+        """A file whose transaction never came is written again from its journal file; anything else is kept aside."""
+        try:
+            segment, _ = read_footer(self._root, path)
+        except StoreError:
+            return self._quarantine(path)
+        if segment.first_seq > self.last_seq():
+            path.unlink()
+            return ""
+        return self._quarantine(path)
+
+    def _quarantine(self, path: Path) -> str:
+        target = self._root / "quarantine" / path.relative_to(self._root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+        return str(target)
+
+
+def _segment(row: tuple[Any, ...]) -> Segment:
+    body = dict(zip(Segment.__slots__, row, strict=True))
+    body["parents"] = tuple(body["parents"].split("\n")) if body["parents"] else ()
+    return Segment(**body)
+
+
+def open_catalog(folder: DataFolder) -> closing[Catalog]:
+    """`with open_catalog(folder) as catalog:`"""
+    return closing(Catalog(folder))

@@ -1,0 +1,101 @@
+"""Hour lines at rest: one CSV per UTC day, the exact bytes that the seals commit to; and back as polars frames.
+
+In: sealed hours, or an hour range. Out: `HourLines`. Files are derived: deleted, they are made again from the segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from collector.durable import write_durably
+from collector.folder import DataFolder
+from collector.hours import hour_text, parse_hour
+
+DEVICE_FIELDS = (
+    "device hour register_rev origin in_service_s covered polls_ok polls_failed values_bad losses late gap_s cause "
+    "run_s stop_s unknown_s output_delta auto_s points_changed identity_rev presence_commit process_commit"
+).split()
+PARAMETER_FIELDS = "device hour point covered ok bad".split()
+LATE_FIELDS = "device hour source_hour minutes count commit".split()
+_TEXT = {"device", "point", "origin", "cause", "presence_commit", "process_commit", "commit"}
+_MASK = {"covered", "minutes"}
+_HOUR = {"hour", "source_hour"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HourLines:
+    """Lines of some hours as frames: hours as integers, masks as 60-bit integers, empty numbers null, empty cause ""."""
+
+    device: pl.DataFrame
+    parameter: pl.DataFrame
+    late: pl.DataFrame
+
+
+def write_hours(folder: DataFolder, hours: Iterable[tuple[int, Sequence[bytes]]]) -> None:
+    """Put the lines of sealed hours into their day files, each file replaced whole. Repeating it changes nothing."""
+    days: dict[Path, dict[int, Sequence[bytes]]] = {}
+    for hour, lines in hours:
+        days.setdefault(day_file(folder, hour), {})[hour] = lines
+    for path, new in days.items():
+        kept = {h: ls for h, ls in _hours_in(path).items() if h not in new}
+        together = {**kept, **new}
+        body = b"".join(line + b"\n" for h in sorted(together) for line in together[h])
+        write_durably(path, body)
+
+
+def read_lines(folder: DataFolder, hour: int) -> list[bytes]:
+    """The exact lines of one hour, in order; empty when there are none."""
+    return list(_hours_in(day_file(folder, hour)).get(hour, []))
+
+
+def read_hours(folder: DataFolder, first_hour: int, end_hour: int) -> HourLines:
+    """Lines of hours [first_hour, end_hour)."""
+    raw: dict[str, list[bytes]] = {"D": [], "P": [], "L": []}
+    for day in range(first_hour // 24, (end_hour + 23) // 24):
+        path = day_file(folder, day * 24)
+        if path.exists():
+            for line in path.read_bytes().splitlines():
+                raw[chr(line[0])].append(line)
+    frames = [
+        _frame(raw[k], names).filter(pl.col("hour").is_between(first_hour, end_hour - 1))
+        for k, names in (("D", DEVICE_FIELDS), ("P", PARAMETER_FIELDS), ("L", LATE_FIELDS))
+    ]
+    return HourLines(*frames)
+
+
+def day_file(folder: DataFolder, hour: int) -> Path:
+    """`rollup/hours/<yyyy>/<mm>/<dd>.csv` of the hour's UTC day."""
+    year, month, day = hour_text(hour)[:10].split("-")
+    return folder.hours / year / month / f"{day}.csv"
+
+
+def _hours_in(path: Path) -> dict[int, list[bytes]]:
+    found: dict[int, list[bytes]] = {}
+    if path.exists():
+        for line in path.read_bytes().splitlines():
+            found.setdefault(parse_hour(line.split(b",", 3)[2].decode()), []).append(line)
+    return found
+
+
+def _frame(lines: list[bytes], names: list[str]) -> pl.DataFrame:
+    schema = {"kind": pl.String} | dict.fromkeys(names, pl.String)
+    text = pl.DataFrame(schema=schema)
+    if lines:
+        text = pl.read_csv(b"\n".join(lines), has_header=False, schema=schema)
+    return text.select([_typed(n).alias(n) for n in names])
+
+
+def _typed(name: str) -> pl.Expr:
+    column = pl.col(name)
+    if name in _TEXT:
+        return column.fill_null("")
+    if name in _MASK:
+        return column.str.to_integer(base=16, dtype=pl.UInt64)
+    if name in _HOUR:
+        at = (column.str.strip_suffix("Z") + ":00").str.to_datetime("%Y-%m-%dT%H:%M", time_unit="us")
+        return at.dt.epoch("s") // 3600
+    return column.cast(pl.Int64)

@@ -1,0 +1,53 @@
+"""`plantproof.toml`: the settings of one site. Every key has a default but the plant's name and its credit code.
+
+In: a TOML table. Out: `Settings`, frozen. Unknown keys are refused. Secrets never stand here (environment or 0600 file).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PlantTable(_Table):
+    """[plant] 企业: who applies."""
+
+    name: str = Field(min_length=1, max_length=120)
+    credit_code: str = Field(pattern=r"^[0-9A-HJ-NPQRTUWXY]{18}$")  # 统一社会信用代码 GB 32100-2015
+    site: str = ""
+
+
+class RulesTable(_Table):
+    """[rules] 适用办法: which instrument is judged by default."""
+
+    instrument: str = "GS25"
+
+
+class StoreTable(_Table):
+    """[store] 数据: where, and how often it is cut."""
+
+    folder: Path = Path("plantproof-data")
+    flush_ms: int = Field(default=1000, ge=20, le=10_000)
+    segment_minutes: int = Field(default=10, ge=1, le=60)
+
+
+class WebTable(_Table):
+    """[web] 页面: loopback unless somebody decides otherwise."""
+
+    host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
+    port: int = Field(default=8420, ge=0, le=65535)
+
+
+class Settings(_Table):
+    """The whole file."""
+
+    plant: PlantTable
+    rules: RulesTable = RulesTable()
+    store: StoreTable = StoreTable()
+    web: WebTable = WebTable()

@@ -1,0 +1,236 @@
+"""The ledger in the pack. Steps, each a `PackRefused` with its code:
+
+C-21 as many entries as pack.json says, each canonical JSON of a known type; the first, and only the first, is a genesis entry, and
+     pack.json names its plant and its origin class
+C-22 the RFC 6962 root of all entries is the one that the checkpoint signs
+C-23 the last entry is this pack's intent, and the pack id follows from ledger, level, window and rules
+C-24 hours are sealed one after the other, each once; a span leaf stands for the hours it names
+C-25 each register revision in the pack has the bytes its leaf names, none is missing, and revisions count from 1
+C-26 the newest records import and every exclusion have the bytes their leaves name; no others are in the pack
+
+In: a `Container` and `PackJson`. Out: `History`, which the lines are then held against (`sealed.py`).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from collector.ledger import merkle
+from collector.ledger.entry import Entry, LedgerError, canonical_json, strict_json
+from evidence_api.verify.bag import ENTRIES, PackJson
+from evidence_api.verify.container import Container
+from evidence_api.verify.evidence import Exclusion, Register, parse_register
+from evidence_api.verify.findings import PackRefused
+from evidence_api.verify.lines import hour_number
+
+REGISTERS, RECORDS, EXCLUSION = "data/inventory/register/", "data/records/", "exclusion.json"
+RECORD_FILES = ("batches.csv", "inspections.csv", "lots.csv", "operations.csv", "shipments.csv")
+TITLES = {
+    "C-21": "台账每一条都是规范写法",
+    "C-22": "台账的 RFC 6962 根与检查点一致",
+    "C-23": "导出登记与包号",
+    "C-24": "逐小时封存, 不缺不重",
+    "C-25": "设备台账各版与其登记一致",
+    "C-26": "生产记录与停机豁免与其登记一致",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """One hour seal's leaf. `down`: seconds of the hour."""
+
+    hour: int
+    index: int
+    register: int
+    devices: int
+    parameters: int
+    late: int
+    root: str
+    down: tuple[tuple[int, int], ...]
+    cause: str
+    sums: tuple[int, int, int, int]  # ok, failed, late, losses
+    sync: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """C-21: entries as they stand."""
+
+    entries: tuple[Entry, ...]
+    hashes: tuple[bytes, ...]
+
+    @property
+    def genesis(self) -> dict[str, Any]:
+        """Body of the genesis entry."""
+        return self.entries[0].body
+
+    def of(self, kind: str) -> list[tuple[int, Entry]]:
+        """(index, entry) of one type, in order."""
+        return [(i, e) for i, e in enumerate(self.entries) if e.t == kind]
+
+
+def read_ledger(pack: Container, stated: PackJson) -> Ledger:
+    """C-21."""
+    entries, hashes = [], []
+    for number, line in enumerate(pack.lines(ENTRIES), 1):
+        try:
+            entry = Entry.parse(line)
+        except (LedgerError, RecursionError) as err:
+            raise _refused("C-21", f"第 {number} 条: {err}") from err
+        if (entry.t == "genesis") != (number == 1):
+            raise _refused("C-21", f"第 {number} 条: 创世条目只能是第一条, 此处为 {entry.t}")
+        entries.append(entry)
+        hashes.append(merkle.leaf_hash(line))
+    if len(entries) != stated.body["ledger"]["size"] or not pack.read(ENTRIES).endswith(b"\n"):
+        raise _refused("C-21", f"应有 {stated.body['ledger']['size']} 条, 实有 {len(entries)} 条")
+    genesis = entries[0].body
+    plant = {k: genesis[k] for k in ("plant", "credit_code", "site")}
+    named = {"plant": stated.body["plant"]["name"], **{k: stated.body["plant"][k] for k in ("credit_code", "site")}}
+    if plant != named or genesis["origin_class"] != stated.body["origin_class"]:
+        raise _refused("C-21", "pack.json 的企业或数据来源与创世条目不同")
+    return Ledger(tuple(entries), tuple(hashes))
+
+
+def check_root(ledger: Ledger, signed_root: str) -> str:
+    """C-22."""
+    found = merkle.root(ledger.hashes).hex()
+    if found != signed_root:
+        raise _refused("C-22", f"算得 {found[:16]}…, 检查点签的是 {signed_root[:16]}…")
+    return f"{len(ledger.entries):,} 条, 根 {found[:16]}…"
+
+
+def pack_id(stated: dict[str, Any]) -> str:
+    """First 20 hex of SHA-256 over what a pack is asked for: docs/format/pack.md, pack_id."""
+    intent = stated["intent"]
+    asked = {k: stated[k] for k in ("at_ms", "disclosure", "instrument", "level", "window")}
+    asked |= {"log": stated["ledger"]["log"], "root": intent["root"], "size": intent["size"]}
+    return hashlib.sha256(canonical_json(asked)).hexdigest()[:20]
+
+
+def check_intent(ledger: Ledger, stated: PackJson) -> str:
+    """C-23."""
+    body, last = stated.body, ledger.entries[-1]
+    size = body["intent"]["size"]
+    expected = {
+        "pack_id": pack_id(body),
+        "profile": f"{body['instrument']}/{body['level']}/{body['disclosure']}",
+        "window": body["window"],
+        "size": size,
+    }
+    if last.t != "pack_intent" or last.body != expected or body["pack_id"] != expected["pack_id"]:
+        raise _refused("C-23", "最后一条不是本包的导出登记, 或包号推算不符")
+    if not 0 < size < len(ledger.entries) or merkle.root(ledger.hashes[:size]).hex() != body["intent"]["root"]:
+        raise _refused("C-23", f"登记时台账 {size} 条的根不符")
+    number = len(ledger.of("pack_intent"))
+    if body["number"] != number:
+        raise _refused("C-23", f"应为本台账第 {number} 次导出, 包内写 {body['number']}")
+    return f"本台账第 {number} 次导出, 此前完成 {len(ledger.of('pack'))} 次"
+
+
+def read_seals(ledger: Ledger) -> tuple[dict[int, Seal], list[tuple[int, int]], str]:
+    """C-24. Out: seals by hour, spans as [first, end), what to print."""
+    seals: dict[int, Seal] = {}
+    spans: list[tuple[int, int]] = []
+    after: int | None = None
+    for index, entry in ledger.of("seal"):
+        if "span" in entry.body:
+            first, end = (hour_number(x) for x in entry.body["span"])
+            spans.append((first, end))
+        else:
+            seal = _seal(index, entry.body)
+            first, end = seal.hour, seal.hour + 1
+            seals[first] = seal
+        if (after is not None and first != after) or end <= first:
+            raise _refused("C-24", f"第 {index + 1} 条: 封存小时不连续或重复")
+        after = end
+    missing = sum(end - first for first, end in spans)
+    return seals, spans, f"{len(seals):,} 个小时逐一封存" + (f", {missing} 小时以跨段登记 (采集停)" if missing else "")
+
+
+def read_registers(pack: Container, ledger: Ledger) -> list[Register]:
+    """C-25."""
+    found: list[Register] = []
+    for number, (index, entry) in enumerate(ledger.of("register"), 1):
+        name = f"{REGISTERS}{number:06d}.json"
+        if entry.body["rev"] != number or name not in pack.entries:
+            raise _refused("C-25", f"第 {index + 1} 条: 应为第 {number} 版, 且包内有 {name}")
+        raw = pack.read(name)
+        if hashlib.sha256(raw).hexdigest() != entry.body["sha256"]:
+            raise _refused("C-25", f"{name} 与登记的 SHA-256 不符")
+        register = parse_register(number, entry.body["effective_ms"] * 1000, strict_json(raw))
+        if len(register.devices) != entry.body["devices"]:
+            raise _refused("C-25", f"{name}: 登记 {entry.body['devices']} 台, 文件 {len(register.devices)} 台")
+        found.append(register)
+    in_pack = sum(n.startswith(REGISTERS) for n in pack.names)
+    if not found or in_pack != len(found):
+        raise _refused("C-25", f"台账登记 {len(found)} 版, 包内 {in_pack} 版")
+    return found
+
+
+def read_records(
+    pack: Container, ledger: Ledger
+) -> tuple[dict[str, list[dict[str, str]]] | None, list[Exclusion], str]:
+    """C-26. Out: rows by file, or None without an import; exclusions; what to print."""
+    leaves = [e.body for _, e in ledger.of("records")]
+    imports = [b for b in leaves if b["kind"] == "import"]
+    wanted = [*imports[-1:], *(b for b in leaves if b["kind"] == "exclusion")]
+    names = {f"{RECORDS}{b['rev']:06d}/{f}": digest for b in wanted for f, digest in b["files"].items()}
+    there = {n for n in pack.names if n.startswith(RECORDS)}
+    if there != set(names):
+        raise _refused("C-26", f"与登记不符的文件: {', '.join(sorted(there ^ set(names))[:5])}")
+    for name, digest in names.items():
+        if pack.sha256(name) != digest:
+            raise _refused("C-26", f"{name} 与登记的 SHA-256 不符")
+    excluded = [_exclusion(strict_json(pack.read(n))) for n in sorted(names) if n.endswith(EXCLUSION)]
+    if not imports:
+        return None, excluded, f"未导入生产记录; 停机豁免 {len(excluded)} 项"
+    if set(imports[-1]["files"]) != set(RECORD_FILES):
+        raise _refused("C-26", "生产记录应为五个 CSV")
+    rows = {f: _rows(pack.read(f"{RECORDS}{imports[-1]['rev']:06d}/{f}")) for f in RECORD_FILES}
+    return rows, excluded, f"批次 {len(rows['batches.csv'])} 个, 停机豁免 {len(excluded)} 项"
+
+
+def _seal(index: int, body: dict[str, Any]) -> Seal:
+    sums = body["sums"]
+    root = body["root"]
+    if not re.fullmatch(r"[0-9a-f]{64}", root):
+        raise _refused("C-24", f"第 {index + 1} 条: root 不是 64 位十六进制")
+    return Seal(
+        hour=hour_number(body["hour"]),
+        index=index,
+        register=int(body["register"]),
+        devices=int(body["n"]),
+        parameters=int(body["parameters"]),
+        late=int(body["late"]),
+        root=root,
+        down=tuple((int(a), int(b)) for a, b in body["down"]),
+        cause=str(body["cause"]),
+        sums=(int(sums["ok"]), int(sums["failed"]), int(sums["late"]), int(sums["losses"])),
+        sync=int(body["clock"].get("sync", 0)),
+    )
+
+
+def _exclusion(body: Any) -> Exclusion:
+    times = (body[k] * 1000 for k in ("from_ms", "to_ms", "entered_ms"))
+    return Exclusion(body["id"], frozenset(body["devices"]), *times)
+
+
+def _rows(raw: bytes) -> list[dict[str, str]]:
+    """A CSV as handed in: UTF-8 with or without BOM, else GB18030 (docs/format/records.md)."""
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("gb18030")
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header = [c.strip() for c in next(lines, [])]
+    kept = [[c.strip() for c in cells] for cells in lines if any(c.strip() for c in cells)]
+    return [dict(zip(header, cells, strict=True)) for cells in kept]
+
+
+def _refused(code: str, found: str) -> PackRefused:
+    return PackRefused(code, TITLES[code], found)

@@ -1,0 +1,165 @@
+"""The opened lines against their seals and the register. Steps, each a `PackRefused` with its code:
+
+C-27 each opened hour's lines, sorted, have the Merkle root, the counts and the sums that its seal states; the opened hours are
+     exactly the sealed ones of the range that pack.json names, and its counts are theirs
+C-28 each opened hour has a line for every device in force during any part of it, and for no other: service time, register
+     revision and key parameters are the register's
+C-29 rules.yaml is what the newest `rules` leaf of its instrument committed to
+
+In: lines, `History` parts. Out: `Evidence` (filled hour by hour), counts for the report.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from collector.ledger import merkle
+from evidence_api.verify.bag import DEVICE_HOURS, LATE_HOURS, PARAMETER_HOURS, RULES_YAML, PackJson
+from evidence_api.verify.container import Container
+from evidence_api.verify.evidence import HOUR_US, MINUTE_US, Device, Evidence, Register
+from evidence_api.verify.findings import PackRefused
+from evidence_api.verify.history import Ledger, Seal
+from evidence_api.verify.lines import Hour, LineError, hour_number, hour_text, read_hours
+
+TITLES = {
+    "C-27": "各小时的行与封存根、行数、合计一致",
+    "C-28": "在册设备每小时一行, 一台不少",
+    "C-29": "判定规则与其登记一致",
+}
+
+
+@dataclass(slots=True)
+class Opened:
+    """What the opened hours add up to."""
+
+    hours: int = 0
+    unopened: int = 0
+    lines: Counter[str] = field(default_factory=Counter)  # D, P, L
+    origins: Counter[str] = field(default_factory=Counter)
+    causes: Counter[str] = field(default_factory=Counter)  # gap_s by cause
+    in_service_s: int = 0
+    gap_s: int = 0
+    wrong_devices: list[str] = field(default_factory=list)
+
+
+def open_hours(
+    pack: Container, stated: PackJson, seals: dict[int, Seal], registers: list[Register], evidence: Evidence
+) -> Opened:
+    """C-27; what C-28 finds is collected in `Opened.wrong_devices`."""
+    first, end = (hour_number(x) for x in stated.body["hours"])
+    expected = [h for h in sorted(seals) if first <= h < end]
+    opened = Opened(unopened=len(seals) - len(expected))
+    position = 0
+    for hour in _hours(pack):
+        if position >= len(expected) or hour.hour != expected[position]:
+            raise _refused("C-27", f"{hour_text(hour.hour)}: 有行而没有封存, 或应有的小时缺行")
+        position += 1
+        seal = seals[hour.hour]
+        _compare(hour, seal)
+        if len(opened.wrong_devices) < 5:
+            opened.wrong_devices += _wrong_devices(hour, seal, registers)
+        _add(opened, hour)
+        evidence.add_hour(hour, list(seal.down))
+    if position != len(expected):
+        raise _refused("C-27", f"{hour_text(expected[position])}: 已封存而包内没有它的行")
+    counts = stated.body["counts"]
+    found = {"device_hours": opened.lines["D"], "parameter_hours": opened.lines["P"], "late_lines": opened.lines["L"]}
+    found |= {"commitments": 2 * opened.lines["D"] + opened.lines["L"], "seals": len(seals)}
+    if any(counts[k] != v for k, v in found.items()):
+        raise _refused("C-27", f"pack.json 的行数与包内不符: 应为 {found}")
+    return opened
+
+
+def check_devices(opened: Opened) -> str:
+    """C-28."""
+    if opened.wrong_devices:
+        raise _refused("C-28", "; ".join(opened.wrong_devices[:5]))
+    return f"{opened.hours:,} 个小时, {opened.lines['D']:,} 个台时"
+
+
+def check_rules(pack: Container, ledger: Ledger, stated: PackJson) -> str:
+    """C-29."""
+    digest = pack.sha256(RULES_YAML)
+    instrument = stated.text("instrument")
+    leaves = [e.body for _, e in ledger.of("rules") if e.body["instrument"] == instrument]
+    if not leaves or leaves[-1]["sha256"] != digest or stated.text("rules_sha256") != digest:
+        raise _refused("C-29", f"{instrument}: rules.yaml 与登记的 SHA-256 不符")
+    return f"{instrument} {leaves[-1]['edition']}, SHA-256 {digest[:16]}…"
+
+
+def _hours(pack: Container) -> Iterator[Hour]:
+    hours = read_hours(pack.lines(DEVICE_HOURS), pack.lines(PARAMETER_HOURS), pack.lines(LATE_HOURS))
+    while True:
+        try:
+            yield next(hours)
+        except StopIteration:
+            return
+        except LineError as err:
+            raise _refused("C-27", str(err)) from err
+
+
+def _compare(hour: Hour, seal: Seal) -> None:
+    name = hour_text(hour.hour)
+    if hour.raw != sorted(set(hour.raw)):
+        raise _refused("C-27", f"{name}: 行的次序不对或重复")
+    if merkle.root([merkle.leaf_hash(line) for line in hour.raw]).hex() != seal.root:
+        raise _refused("C-27", f"{name}: 行的 Merkle 根与封存不符")
+    if (len(hour.devices), len(hour.parameters), len(hour.late)) != (seal.devices, seal.parameters, seal.late):
+        raise _refused("C-27", f"{name}: 行数与封存不符")
+    sums = tuple(sum(getattr(d, k) for d in hour.devices) for k in ("polls_ok", "polls_failed", "late", "losses"))
+    if sums != seal.sums:
+        raise _refused("C-27", f"{name}: 合计与封存不符")
+
+
+def _wrong_devices(hour: Hour, seal: Seal, registers: list[Register]) -> list[str]:
+    name = hour_text(hour.hour)
+    rev, expected = in_force(registers, hour.hour)
+    found = {d.device: d for d in hour.devices}
+    if set(found) != set(expected):
+        return [f"{name}: 应有而无或应无而有 {', '.join(sorted(set(found) ^ set(expected))[:5])}"]
+    wrong = [f"{name} {i}: 服役秒数应为 {s}" for i, (_, s) in expected.items() if found[i].in_service_s != s]
+    if any(d.register_rev != rev for d in hour.devices) or seal.register != rev:
+        wrong.append(f"{name}: 台账版次应为 {rev}")
+    points = {(i, p["name"]) for i, (d, _) in expected.items() for p in d.points if p.get("key_parameter")}
+    if points != {(p.device, p.point) for p in hour.parameters}:
+        wrong.append(f"{name}: 关键工艺参数的行与台账不符")
+    return wrong
+
+
+def in_force(registers: list[Register], hour: int) -> tuple[int, dict[str, tuple[Device, int]]]:
+    """Revision at the hour's end, and each device in service in any whole minute of the hour with its seconds of service."""
+    start, end = hour * HOUR_US, (hour + 1) * HOUR_US
+    until = [r.effective_us for r in registers[1:]] + [end]
+    now = [(r, u) for r, u in zip(registers, until, strict=True) if r.effective_us < end and u > start]
+    first_minute: dict[str, int] = {}
+    found: dict[str, tuple[Device, int]] = {}
+    for register, last_us in now:
+        for device in register.devices.values():
+            begin = _minute(max(device.from_us, register.effective_us) - start)
+            last = _minute(min(device.to_us, last_us) - start)
+            begin = min(begin, first_minute.get(device.id, 60))
+            if last > begin:
+                first_minute[device.id] = begin
+                found[device.id] = (device, (last - begin) * 60)
+    return (now[-1][0].rev if now else 0), found
+
+
+def _minute(offset_us: int) -> int:
+    return min(60, max(0, -(-offset_us // MINUTE_US)))
+
+
+def _add(opened: Opened, hour: Hour) -> None:
+    opened.hours += 1
+    opened.lines.update({"D": len(hour.devices), "P": len(hour.parameters), "L": len(hour.late)})
+    for d in hour.devices:
+        opened.origins[d.origin] += 1
+        opened.in_service_s += d.in_service_s
+        opened.gap_s += d.gap_s
+        if d.gap_s:
+            opened.causes[d.cause] += d.gap_s
+
+
+def _refused(code: str, found: str) -> PackRefused:
+    return PackRefused(code, TITLES[code], found)

@@ -1,0 +1,89 @@
+"""What the twin counts, in the shape of one element of results.json as far as it is recomputed.
+
+In: members with their three flags. Out: `Twin`, whose `differences` names each field in which a pack's result differs.
+Bounds are integers; nothing here rounds. Definitions: docs/metrics.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TwinMember:
+    """One thing of the denominator, with the reason code for its lower flag."""
+
+    id: str
+    lower: bool
+    value: bool
+    upper: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """One metric, one scope. `parameters`: those that follow from the evidence; others of the pack are not compared."""
+
+    metric: str
+    scope: str
+    window: tuple[int, int]
+    lower: Pair
+    value: Pair
+    upper: Pair
+    declared: Pair | None
+    members: tuple[TwinMember, ...]
+    parameters: Mapping[str, int | str]
+    status: str
+    simulated: bool
+
+    def differences(self, result: Mapping[str, Any]) -> list[str]:
+        """Where the pack's result says something else. Errors: `KeyError`, `TypeError` for what is not a result."""
+        found = []
+        window = {"start_us": self.window[0], "end_us": self.window[1]}
+        declared = list(self.declared) if self.declared else None
+        for name, expected in (
+            ("window", window),
+            ("lower", list(self.lower)),
+            ("value", list(self.value)),
+            ("upper", list(self.upper)),
+            ("declared", declared),
+            ("status", self.status),
+            ("simulated", self.simulated),
+        ):
+            if result[name] != expected:
+                found.append(f"{name}: 包内 {_short(result[name])}, 复算 {_short(expected)}")
+        theirs = {m["id"]: (m["lower"], m["value"], m["upper"], m["why"]) for m in result["members"]}
+        ours = {m.id: (m.lower, m.value, m.upper, m.why) for m in self.members}
+        if len(theirs) != len(result["members"]):
+            found.append("members: 有重复")
+        for key in sorted(set(theirs) | set(ours)):
+            if theirs.get(key) != ours.get(key):
+                found.append(f"member {key}: 包内 {theirs.get(key)}, 复算 {ours.get(key)}")
+        given = dict(result["parameters"])
+        for name, expected_value in self.parameters.items():
+            if given.get(name) != expected_value:
+                found.append(f"{name}: 包内 {given.get(name)}, 复算 {expected_value}")
+        return found
+
+
+def empty(metric: str, scope: str, window: tuple[int, int], simulated: bool) -> Twin:
+    """Nothing to count: 0/0, which never passes."""
+    none = (0, 0)
+    return Twin(metric, scope, window, none, none, none, None, (), {}, "insufficient_data", simulated)
+
+
+def bounds(members: Iterable[TwinMember]) -> tuple[Pair, Pair, Pair]:
+    """(lower, value, upper) over one denominator."""
+    rows = list(members)
+    counts = (sum(m.lower for m in rows), sum(m.value for m in rows), sum(m.upper for m in rows))
+    lower, value, upper = ((n, len(rows)) for n in counts)
+    return lower, value, upper
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,258 @@
+"""`/api/v1`: the page's facts for programs (docs/api.md). GET and HEAD only.
+
+In: `Sources`. Out: JSON of pydantic models; results, verdicts and integers exactly as `plantproof check --json` gave them.
+Refuses pack names that are not the name of a pack here (404).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from fastapi import Path as PathValue
+from fastapi.responses import FileResponse
+from pydantic import BaseModel
+
+from evidence_api.web.clauses import Clause
+from evidence_api.web.days import Day
+from evidence_api.web.packs import find_pack
+from evidence_api.web.problems import ApiError, ProblemBody
+from evidence_api.web.rule_book import clauses_in_force
+from evidence_api.web.sources import Snapshot, Sources
+from evidence_api.web.wording import local_time
+
+
+class AsOf(BaseModel):
+    """Which state of the ledger the numbers hold. `behind`: a newer seal exists. `problem`: why the last run gave nothing."""
+
+    origin: str
+    ledger_size: int
+    newest_seal_hour: str | None
+    report_size: int
+    behind: bool
+    running: bool
+    problem: str
+
+
+class Health(BaseModel):
+    """Is it alive? `last_contact_us`: newest outcome of any device that the collector wrote down."""
+
+    status: str
+    origin: str
+    now_ms: int
+    last_contact_us: int | None
+    newest_seal_hour: str | None
+    ledger_size: int
+    checkpoint_origin: str | None
+    register_rev: int
+    disk_free_bytes: int
+    problems: list[str]
+
+
+class Criterion(BaseModel):
+    """One clause of the rule set and its verdict; `verdict` null: not evaluated by this program."""
+
+    id: str
+    level: str
+    article: str
+    quote: str
+    metric: str
+    threshold: list[int] | None
+    verdict: dict[str, Any] | None
+
+
+class Criteria(BaseModel):
+    """Every clause in force."""
+
+    as_of: AsOf
+    instrument: str
+    criteria: list[Criterion]
+
+
+class Ratios(BaseModel):
+    """Results as `plantproof check --json` gave them."""
+
+    as_of: AsOf
+    ratios: list[dict[str, Any]]
+
+
+class DayRow(BaseModel):
+    """One plant day of one device."""
+
+    day: str
+    kind: str
+    in_service_s: int
+    gap_s: int
+    planned_s: int
+    cause: str
+
+
+class Contact(BaseModel):
+    """Newest outcome."""
+
+    outcome: str
+    at_us: int
+    message: str
+
+
+class DeviceRow(BaseModel):
+    """A device of the newest register."""
+
+    id: str
+    name: str
+    line: str
+    protocol: str | None
+    last: Contact | None
+    days: list[DayRow]
+
+
+class Devices(BaseModel):
+    """Devices with their last 95 plant days."""
+
+    as_of: AsOf
+    register_rev: int
+    devices: list[DeviceRow]
+
+
+class PackRow(BaseModel):
+    """A pack that can be downloaded."""
+
+    name: str
+    size_bytes: int
+    built_ms: int
+    demo: bool
+    href: str
+
+
+class Packs(BaseModel):
+    """Packs, newest first."""
+
+    packs: list[PackRow]
+
+
+def routes(sources: Sources) -> APIRouter:
+    """The router of `/api/v1`. Handlers are plain functions: they run on a worker thread, since they read files."""
+    router = APIRouter(prefix="/api/v1", responses={404: {"model": ProblemBody}, 421: {"model": ProblemBody}})
+
+    @router.head("/health", include_in_schema=False)
+    @router.get("/health")
+    def health() -> Health:
+        return _health(sources.snapshot())
+
+    @router.head("/criteria", include_in_schema=False)
+    @router.get("/criteria")
+    def criteria() -> Criteria:
+        at = sources.snapshot()
+        verdicts = {v["criterion"]: v for v in at.report.body["verdicts"]} if at.report.body else {}
+        book = clauses_in_force(at)
+        rows = [_criterion(c, verdicts.get(c.id)) for c in book.clauses]
+        return Criteria(as_of=_as_of(at), instrument=book.instrument, criteria=rows)
+
+    @router.head("/ratios", include_in_schema=False)
+    @router.get("/ratios")
+    def ratios() -> Ratios:
+        at = sources.snapshot()
+        return Ratios(as_of=_as_of(at), ratios=at.report.body["results"] if at.report.body else [])
+
+    @router.head("/devices", include_in_schema=False)
+    @router.get("/devices")
+    def devices() -> Devices:
+        at = sources.snapshot()
+        return Devices(as_of=_as_of(at), register_rev=at.register.rev, devices=_devices(at, sources.days(at)))
+
+    @router.head("/packs", include_in_schema=False)
+    @router.get("/packs")
+    def packs() -> Packs:
+        found = sources.snapshot().packs
+        return Packs(
+            packs=[
+                PackRow(
+                    name=p.name,
+                    size_bytes=p.size_bytes,
+                    built_ms=p.built_ms,
+                    demo=p.demo,
+                    href=f"/api/v1/packs/{p.name}",
+                )
+                for p in found
+            ]
+        )
+
+    @router.head("/packs/{name}", include_in_schema=False)
+    @router.get("/packs/{name}", response_class=FileResponse)
+    def pack(name: Annotated[str, PathValue(max_length=125)]) -> FileResponse:
+        path = find_pack(sources.folder.packs, name)
+        if path is None:
+            raise ApiError(404, "no_such_pack", "没有这个证据包 (no such pack)", name, "清单见 /api/v1/packs")
+        return FileResponse(path, media_type="application/zip", filename=path.name)
+
+    return router
+
+
+def hour_text(hour: int) -> str:
+    """Hours since 1970 -> `2026-11-22T03Z`."""
+    return f"{local_time(hour * 3_600_000, 0):%Y-%m-%dT%HZ}"
+
+
+def _as_of(at: Snapshot) -> AsOf:
+    seal = at.ledger.seal
+    return AsOf(
+        origin=at.origin,
+        ledger_size=at.ledger.size,
+        newest_seal_hour=hour_text(seal.hour) if seal else None,
+        report_size=at.report.size,
+        behind=seal is not None and at.report.older_than(seal.index),
+        running=at.report.running,
+        problem=at.report.problem,
+    )
+
+
+def _health(at: Snapshot) -> Health:
+    problems = [p for p in (at.ledger.problem, at.register.problem, at.report.problem) if p]
+    seal = at.ledger.seal
+    return Health(
+        status="problem" if problems else "ok",
+        origin=at.origin,
+        now_ms=at.now_ms,
+        last_contact_us=at.last_contact_us,
+        newest_seal_hour=hour_text(seal.hour) if seal else None,
+        ledger_size=at.ledger.size,
+        checkpoint_origin=at.ledger.checkpoint.origin if at.ledger.checkpoint else None,
+        register_rev=at.register.rev,
+        disk_free_bytes=at.disk_free_bytes,
+        problems=problems,
+    )
+
+
+def _criterion(clause: Clause, verdict: dict[str, Any] | None) -> Criterion:
+    return Criterion(
+        id=clause.id,
+        level=clause.level,
+        article=clause.article,
+        quote=clause.quote,
+        metric=clause.metric,
+        threshold=list(clause.threshold) if clause.threshold else None,
+        verdict=verdict,
+    )
+
+
+def _devices(at: Snapshot, days: dict[str, list[Day]]) -> list[DeviceRow]:
+    if at.register.register is None:
+        return []
+    rows = []
+    for device in at.register.register.devices:
+        last = at.contacts.get(device.id)
+        rows.append(
+            DeviceRow(
+                id=device.id,
+                name=device.name,
+                line=device.line,
+                protocol=device.connection.protocol if device.connection else None,
+                last=Contact(outcome=last.outcome, at_us=last.at_us, message=last.message) if last else None,
+                days=[
+                    DayRow(**asdict(d) | {"day": d.day.isoformat()})
+                    for d in days.get(device.id, [])
+                ],
+            )
+        )
+    return rows

@@ -1,0 +1,115 @@
+"""总览: the values of the first page: are we there, what is short, what was sealed last.
+
+In: a `Snapshot` and the days. Out: a dict for `overview.html`. Verdicts and integers are the report's; this module words and orders them.
+Origins other than live and simulated and replay cannot exist (genesis).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from evidence_api.web.clauses import RuleBook, headline, level_cards
+from evidence_api.web.days import Day
+from evidence_api.web.ratios import ratio_rows
+from evidence_api.web.rule_book import clauses_in_force
+from evidence_api.web.sources import STRIP_DAYS, Snapshot, last_day
+from evidence_api.web.strips import KIND_RULE, KIND_ZH, gaps_of, line_groups, month_ticks
+from evidence_api.web.wording import file_size, local_hour, local_minute
+
+GAPS_SHOWN = 60
+ROOT_DIGITS = 16
+
+
+def overview_values(at: Snapshot, days: Mapping[str, Sequence[Day]], unreadable_lines: int) -> dict[str, Any]:
+    """Everything `overview.html` names beyond `base.html`."""
+    book = clauses_in_force(at)
+    verdicts = at.report.body["verdicts"] if at.report.body else []
+    lines = {line.id: line.name for line in at.register.register.lines} if at.register.register else {}
+    return {
+        "rules": asdict(book) if book.instrument else None,
+        "headline": headline(book, verdicts),
+        "as_of": _report_hour(at),
+        "report_state": _report_state(at),
+        "problems": _problems(at, book, unreadable_lines),
+        "levels": level_cards(book, verdicts),
+        "ratios": ratio_rows(at.report.body, book.clauses, lines, at.offset_h) if at.report.body else [],
+        **_strip_values(at, days),
+        "seal": _seal(at),
+        "ledger_size": at.ledger.size,
+        "checkpoint": _checkpoint(at),
+        "packs": [
+            {
+                "name": p.name,
+                "size": file_size(p.size_bytes),
+                "built": local_minute(p.built_ms, at.offset_h),
+                "demo": p.demo,
+            }
+            for p in at.packs
+        ],
+    }
+
+
+def _strip_values(at: Snapshot, days: Mapping[str, Sequence[Day]]) -> dict[str, Any]:
+    register, last = at.register.register, last_day(at)
+    if register is None or last is None:
+        return {"groups": [], "gaps": [], "gaps_shown": [], "gaps_left_off": 0}
+    first = next((row[0].day for row in days.values() if row), last)
+    gaps = gaps_of(register, days)
+    kinds = {d.kind for row in days.values() for d in row}
+    return {
+        "groups": line_groups(register, days, at.contacts, at.offset_h, at.now_ms),
+        "ticks": month_ticks(first, STRIP_DAYS),
+        "legend": [{"kind": k, "name": KIND_ZH[k], "rule": KIND_RULE[k]} for k in KIND_ZH if k != "none" or k in kinds],
+        "kind_zh": KIND_ZH,
+        "first_day": first,
+        "last_day": last,
+        "day_count": STRIP_DAYS,
+        "gaps": gaps,
+        "gaps_shown": gaps[:GAPS_SHOWN],
+        "gaps_left_off": max(0, len(gaps) - GAPS_SHOWN),
+    }
+
+
+def _report_hour(at: Snapshot) -> str:
+    """The newest sealed hour that the numbers hold, in plant time."""
+    hour = at.ledger.newest_hour_below(at.report.size) if at.report.body else None
+    return local_hour(hour, at.offset_h) if hour is not None else ""
+
+
+def _report_state(at: Snapshot) -> str:
+    if at.report.running:
+        return "正在重算，片刻后刷新" if at.report.body else "首次计算中，本页会自动刷新"
+    seal = at.ledger.seal
+    if at.report.body and seal is not None and at.report.older_than(seal.index):
+        return "已有更新的封存，稍后重算"
+    return ""
+
+
+def _problems(at: Snapshot, book: RuleBook, unreadable_lines: int) -> list[str]:
+    found = [at.ledger.problem, at.register.problem, book.problem]
+    if at.report.problem:
+        found.append(f"{at.report.problem}。可在命令行运行 plantproof check 查看原因")
+    if unreadable_lines:
+        found.append(f"有 {unreadable_lines} 行小时记录无法识别，未计入下方日带；请运行 plantproof ledger verify")
+    return [p for p in found if p]
+
+
+def _seal(at: Snapshot) -> dict[str, Any] | None:
+    seal = at.ledger.seal
+    if seal is None:
+        return None
+    return {
+        "hour": local_hour(seal.hour, at.offset_h),
+        "root": seal.root,
+        "root_short": seal.root[:ROOT_DIGITS],
+        "lines": seal.lines,
+    }
+
+
+def _checkpoint(at: Snapshot) -> dict[str, str] | None:
+    checkpoint = at.ledger.checkpoint
+    if checkpoint is None:
+        return None
+    return {"origin": checkpoint.origin, "root_short": checkpoint.root.hex()[:ROOT_DIGITS]}

@@ -1,0 +1,112 @@
+"""Where pages and API take their facts: one data folder, read only, all of it on the calling thread.
+
+In: `DataFolder`, the keeper of the report, a clock. Out: a `Snapshot` of one moment, and the day strips of that moment.
+Readers keep what they parsed until a file changes; a lock lets one request read at a time. Nothing here signs, appends or asks the
+collector anything: the two processes meet in the folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from dataclasses import dataclass
+from datetime import date
+
+from collector.clock import Clock
+from collector.folder import DataFolder
+from evidence_api.web.days import Day, DayBook
+from evidence_api.web.ledger_tail import LedgerTail, LedgerView
+from evidence_api.web.packs import PackFile, list_packs
+from evidence_api.web.plant import LastContact, RegisterReader, RegisterView, last_contacts
+from evidence_api.web.report import ReportKeeper, ReportView
+from evidence_api.web.wording import local_time
+
+STRIP_DAYS = 95  # the longest three calendar months are 92 days (GS25 第十二条(二): 稳定运行≥3个月)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the folder says at one moment. `origin`: live, simulated or replay, of the folder or of any result in it."""
+
+    now_ms: int
+    origin: str
+    ledger: LedgerView
+    register: RegisterView
+    report: ReportView
+    contacts: dict[str, LastContact]
+    packs: list[PackFile]
+    disk_free_bytes: int
+
+    @property
+    def offset_h(self) -> int:
+        """The plant's hours ahead of UTC; China's where no register says otherwise."""
+        text = self.register.register.calendar.utc_offset if self.register.register else "+08:00"
+        return int(text[:3])
+
+    @property
+    def last_contact_us(self) -> int | None:
+        """When the collector last wrote down an outcome of any device."""
+        return max((c.at_us for c in self.contacts.values()), default=None)
+
+
+class Sources:
+    """Reads one data folder for every request of this process."""
+
+    def __init__(self, folder: DataFolder, keeper: ReportKeeper, clock: Clock) -> None:
+        self.folder = folder
+        self._keeper = keeper
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ledger = LedgerTail(folder.ledger)
+        self._register = RegisterReader(folder.register)
+        self._days = DayBook(folder.hours)
+
+    def newest_seal_index(self) -> int | None:
+        """Place in the ledger of the newest seal; None before the first."""
+        with self._lock:
+            seal = self._ledger.read().seal
+        return seal.index if seal else None
+
+    def snapshot(self) -> Snapshot:
+        """Everything but the strips."""
+        with self._lock:
+            report = self._keeper.view()
+            ledger = self._ledger.read()
+            return Snapshot(
+                now_ms=self._clock.now_us() // 1000,
+                origin=_origin(self.folder.origin_class, report),
+                ledger=ledger,
+                register=self._register.read(ledger.register_rev),
+                report=report,
+                contacts=last_contacts(self.folder.state),
+                packs=list_packs(self.folder.packs),
+                disk_free_bytes=shutil.disk_usage(self.folder.path).free,
+            )
+
+    def days(self, at: Snapshot) -> dict[str, list[Day]]:
+        """The last 95 plant days up to the newest seal, for each device of the newest register; empty without seals."""
+        last = last_day(at)
+        if at.register.register is None or last is None:
+            return {}
+        devices = [d.id for d in at.register.register.devices]
+        with self._lock:
+            return self._days.read(devices, last, STRIP_DAYS, at.offset_h, at.ledger.spans)
+
+    @property
+    def unreadable_lines(self) -> int:
+        """Hour lines that could not be understood in the days read last."""
+        return self._days.unreadable_lines
+
+
+def last_day(at: Snapshot) -> date | None:
+    """The plant day of the newest sealed hour."""
+    if at.ledger.seal is None:
+        return None
+    return local_time(at.ledger.seal.hour * 3_600_000, at.offset_h).date()
+
+
+def _origin(folder_class: str, report: ReportView) -> str:
+    """A live folder with one simulated result is shown as simulated: the mark errs on the loud side."""
+    if folder_class == "live" and report.body and any(r.get("simulated") for r in report.body["results"]):
+        return "simulated"
+    return folder_class

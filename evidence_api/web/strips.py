@@ -1,0 +1,178 @@
+"""每日连续性: the day strips as something to draw: per device a row of equal-kind runs, grouped by line, and their legend.
+
+In: the register and `Day` lists. Out: `LineGroup`s of `Strip`s for the template, each with its sentence for people who do not see it.
+Neighbouring days that say the same are one rectangle: 500 machines x 95 days stay a small page. Nothing is coloured alone:
+each kind has its own pattern, and every rectangle its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+
+from config.register import Device, Register
+from evidence_api.web.days import CAUSE_ZH, Day, Kind
+from evidence_api.web.plant import OUTCOME_ZH, LastContact
+from evidence_api.web.wording import axis_percent, percent_down, short_time
+
+CELL = 10  # width of a day in the strip's own units
+
+KIND_ZH: dict[Kind, str] = {
+    "normal": "正常",
+    "part": "部分",
+    "lost": "断线",
+    "planned": "计划停机",
+    "unconnected": "未接入",
+    "down": "停采",
+    "none": "未在册",
+}
+KIND_RULE: dict[Kind, str] = {
+    "normal": "缺口不到 1 %",
+    "part": "缺口 1–50 %",
+    "lost": "缺口一半以上，设备无应答",
+    "planned": "日历已批准的停机",
+    "unconnected": "台账没有通信地址",
+    "down": "采集程序未运行",
+    "none": "不在台账或未到投用日",
+}
+PROTOCOL_ZH = {"opcua": "OPC UA", "modbus": "Modbus TCP", "mqtt": "MQTT"}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Days [first, last] of one kind and cause, as one rectangle at `x` of `width`."""
+
+    kind: Kind
+    first: date
+    last: date
+    x: int
+    width: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One device: names, runs, coverage over the strip and the newest contact."""
+
+    device: str
+    name: str
+    protocol: str
+    runs: tuple[Run, ...]
+    sentence: str
+    coverage: str
+    contact: str  # good | bad | unknown
+    contact_words: str
+    contact_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineGroup:
+    """产线: its devices in register order."""
+
+    name: str
+    workshop: str
+    strips: tuple[Strip, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One row of the table that says the strips in words."""
+
+    name: str
+    kind: Kind
+    first: date
+    last: date
+    day_count: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A month's first day on the axis, in percent of the width, with two decimals."""
+
+    at: str
+    label: str
+
+
+def line_groups(
+    register: Register,
+    days: Mapping[str, Sequence[Day]],
+    contacts: Mapping[str, LastContact],
+    offset_h: int,
+    now_ms: int,
+) -> list[LineGroup]:
+    """Lines in register order; devices of no known line cannot exist (the register refuses them)."""
+    groups = []
+    for line in register.lines:
+        devices = [d for d in register.devices if d.line == line.id]
+        if devices:
+            strips = tuple(_strip(d, days.get(d.id, ()), contacts.get(d.id), offset_h, now_ms) for d in devices)
+            groups.append(LineGroup(line.name, line.workshop, strips))
+    return groups
+
+
+def runs_of(days: Sequence[Day]) -> list[Run]:
+    """Neighbouring days of one kind and cause together."""
+    runs = []
+    at = 0
+    for (kind, cause), same in groupby(days, key=lambda d: (d.kind, d.cause if d.kind != "normal" else "")):
+        part = list(same)
+        runs.append(Run(kind, part[0].day, part[-1].day, at * CELL, len(part) * CELL, _run_words(kind, cause, part)))
+        at += len(part)
+    return runs
+
+
+def gaps_of(register: Register, days: Mapping[str, Sequence[Day]]) -> list[Gap]:
+    """Every run that is not 正常 or 未在册, longest first."""
+    found = []
+    for device in register.devices:
+        for run in runs_of(days.get(device.id, ())):
+            if run.kind not in ("normal", "none"):
+                count = run.width // CELL
+                cause = next(d.cause for d in days[device.id] if d.day == run.first)
+                found.append(Gap(device.name, run.kind, run.first, run.last, count, CAUSE_ZH.get(cause, cause)))
+    return sorted(found, key=lambda g: (-g.day_count, g.first, g.name))
+
+
+def month_ticks(first: date, count: int) -> list[Tick]:
+    """Where months begin on an axis of `count` days; the first day is named too when there is room for it."""
+    days = [date.fromordinal(first.toordinal() + i) for i in range(count)]
+    starts = [i for i, day in enumerate(days) if day.day == 1]
+    if not starts or starts[0] > 10:
+        starts.insert(0, 0)
+    return [
+        Tick(axis_percent(i, count), f"{days[i].month} 月" if days[i].day == 1 else f"{days[i]:%m-%d}") for i in starts
+    ]
+
+
+def _strip(device: Device, days: Sequence[Day], contact: LastContact | None, offset_h: int, now_ms: int) -> Strip:
+    coverage = _coverage(days)
+    counts = {kind: sum(d.kind == kind for d in days) for kind in KIND_ZH}
+    said = "，".join(f"{KIND_ZH[kind]} {n} 天" for kind, n in counts.items() if n)
+    protocol = PROTOCOL_ZH[device.connection.protocol] if device.connection else "无通信"
+    state, words, at = "unknown", "尚无记录", ""
+    if contact is not None:
+        state = "good" if contact.good else "bad"
+        words, at = OUTCOME_ZH.get(contact.outcome, contact.outcome), short_time(contact.at_us // 1000, now_ms, offset_h)
+    elif device.connection is None:
+        words = "未接入"
+    sentence = f"{device.name}，{len(days)} 天中{said}，覆盖率 {coverage}"
+    return Strip(device.id, device.name, protocol, tuple(runs_of(days)), sentence, coverage, state, words, at)
+
+
+def _coverage(days: Sequence[Day]) -> str:
+    """Covered seconds over seconds in service outside planned stops, cut to 0.1 %."""
+    in_service_s = sum(d.in_service_s for d in days)
+    covered_s = in_service_s - sum(d.gap_s for d in days)
+    return percent_down(covered_s, in_service_s - sum(d.planned_s for d in days))
+
+
+def _run_words(kind: Kind, cause: str, days: Sequence[Day]) -> str:
+    first, last = days[0].day, days[-1].day
+    when = f"{first:%m-%d}" if len(days) == 1 else f"{first:%m-%d} 至 {last:%m-%d}（{len(days)} 天）"
+    if kind == "none":
+        return f"{when} {KIND_ZH[kind]}"
+    why = f"：{CAUSE_ZH.get(cause, cause)}" if cause and CAUSE_ZH.get(cause) != KIND_ZH[kind] else ""
+    return f"{when} {KIND_ZH[kind]}{why}，覆盖 {_coverage(days)}"

@@ -1,0 +1,87 @@
+"""历史数据可追溯 (M12): can what was recorded on a day picked by nobody be read again, and does it still verify.
+
+50 device-hours with data, drawn from the three months by SHA-256 of the ledger's root (nobody can choose them before the
+ledger is fixed). Each is recomputed from raw rows; coverage and both commitments must equal the sealed line.
+Numerator: those that verify; denominator: those drawn. Undetermined: fewer than 50 to draw from, or no raw rows at hand.
+Source: GS25 第十二条(二) 历史数据可追溯; catalogue §4.1 M12. Exact draw: docs/metrics.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import timedelta
+
+import polars as pl
+
+from metrics.inputs import Inputs
+from metrics.members import ratio_of_members
+from metrics.result import Member, MetricResult
+from metrics.window import EPOCH, hours_of
+
+CHALLENGES = 50
+COVERED, PRESENCE, PROCESS = 6, -2, -1  # fields of a D line, docs/format/hour-lines.md
+
+
+def history_traceable(inputs: Inputs) -> list[MetricResult]:
+    """M12 历史数据可追溯; members are device-hours."""
+    window = inputs.three_months
+    first, end = hours_of(window)
+    eligible = inputs.lines.device.filter(
+        (pl.col("hour") >= first) & (pl.col("hour") < end) & (pl.col("covered") != 0)
+    ).select("device", "hour", "covered", "presence_commit", "process_commit")
+    seed = hashlib.sha256(inputs.ledger_root).digest()
+    drawn = _draw(eligible, seed)
+    lines: dict[int, dict[str, list[str]] | None] = {}
+    members = []
+    for device, hour, covered, presence, process in drawn.iter_rows():
+        if inputs.recompute is not None and hour not in lines:
+            lines[hour] = _recomputed(inputs.recompute, hour)
+        sealed = (f"{covered:015x}", presence, process)
+        members.append(_member(device, hour, sealed, lines.get(hour)))
+    notes = (
+        [] if len(members) == CHALLENGES else [f"可抽取的台时不足 {CHALLENGES} 个 (fewer than {CHALLENGES} to draw)"]
+    )
+    if inputs.recompute is None:
+        notes.append("没有重算原始数据 (raw rows were not recomputed here)")
+    return [
+        ratio_of_members(
+            "M12",
+            "plant",
+            window,
+            inputs,
+            tuple(members),
+            parameters=(("challenges", CHALLENGES), ("seed", seed.hex()), ("eligible", eligible.height)),
+            notes=tuple(notes),
+            status="insufficient_data" if notes else "ok",
+        )
+    ]
+
+
+def _draw(eligible: pl.DataFrame, seed: bytes) -> pl.DataFrame:
+    """Up to 50 rows without replacement, in the order they are drawn; positions count in (device, hour) order."""
+    ordered = eligible.sort("device", "hour")
+    left = list(range(ordered.height))
+    chosen = []
+    for i in range(min(CHALLENGES, len(left))):
+        digest = hashlib.sha256(seed + str(i).encode()).digest()
+        chosen.append(left.pop(int.from_bytes(digest[:8], "big") % len(left)))
+    return ordered[chosen]
+
+
+def _recomputed(recompute: Callable[[int], list[str]], hour: int) -> dict[str, list[str]] | None:
+    """D lines of the hour by device, from raw rows; None when those cannot be read."""
+    try:
+        rows = [line.split(",") for line in recompute(hour)]
+    except (OSError, ValueError):
+        return None
+    return {fields[1]: fields for fields in rows if fields[0] == "D"}
+
+
+def _member(device: str, hour: int, sealed: tuple[str, str, str], lines: dict[str, list[str]] | None) -> Member:
+    name = f"{device}@{(EPOCH + timedelta(hours=hour)).strftime('%Y-%m-%dT%HZ')}"
+    if lines is None:
+        return Member(name, name, False, False, True, "unreadable")
+    fields = lines.get(device)
+    same = fields is not None and (fields[COVERED], fields[PRESENCE], fields[PROCESS]) == sealed
+    return Member(name, name, same, same, same, "ok" if same else "mismatch")

@@ -1,0 +1,219 @@
+"""What every metric is computed from: frozen, complete, and nothing else (no clock, no disk).
+
+In: hour lines as frames, register revisions, exclusions, records, what the ledger says of the collector's own downtime.
+Out: `Inputs`, with the register as of the window (`register`), the minute masks (`minutes`) and the digests of it all.
+Definitions: docs/metrics.md §0. The protocols name what is used of the collector's types, so tests can bring their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timezone
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from config.records import RecordSet
+from config.register import Register
+from metrics.result import MetricError, Pair, Window
+from metrics.window import DAY_US, days_of, last_days, last_months, midnight_us
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from metrics.minutes import Minutes
+
+MONTHS = 3  # GS25 第十二条(二): 稳定运行≥3个月; the window of M11, M12, M13
+NETWORK_DAYS = 30  # catalogue §4.1 M01
+LEAD_DAYS = 7  # operations that began before the window (M13)
+TIMELY_US = 72 * 3600 * 1_000_000  # an exclusion counts when entered within 72 h of its start (catalogue §4.0)
+
+
+class HourFrames(Protocol):
+    """`collector.store.lines.HourLines`."""
+
+    @property
+    def device(self) -> pl.DataFrame: ...
+    @property
+    def parameter(self) -> pl.DataFrame: ...
+    @property
+    def late(self) -> pl.DataFrame: ...
+
+
+class Revision(Protocol):
+    """`collector.revisions.RegisterRevision`."""
+
+    @property
+    def rev(self) -> int: ...
+    @property
+    def effective_us(self) -> int: ...
+    @property
+    def register(self) -> Register: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+class Excuse(Protocol):
+    """`collector.revisions.Exclusion`."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def devices(self) -> tuple[str, ...]: ...
+    @property
+    def from_us(self) -> int: ...
+    @property
+    def to_us(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def entered_us(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Excusing:
+    """A closure or exclusion as it was judged. `devices` are those it applies to; only a timely one counts."""
+
+    id: str
+    devices: frozenset[str]
+    from_us: int
+    to_us: int
+    entered_us: int
+    reason: str
+
+    @property
+    def counts(self) -> bool:
+        """Entered before, or at most 72 h after, its start."""
+        return self.entered_us <= self.from_us + TIMELY_US
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """end_us: T, a plant midnight. revisions: ascending. down: [from_us, to_us) in which the collector did not run.
+
+    recompute: all lines of one hour again from raw rows (`collector.recompute.recompute_hour`); None where there are none.
+    """
+
+    end_us: int
+    tz: timezone
+    lines: HourFrames
+    revisions: tuple[Revision, ...]
+    exclusions: tuple[Excuse, ...] = ()
+    records: RecordSet | None = None
+    down: tuple[tuple[int, int], ...] = ()
+    origin_class: str = "live"
+    ledger_size: int = 0
+    ledger_root: bytes = b""
+    recompute: Callable[[int], list[str]] | None = None
+
+    @property
+    def three_months(self) -> Window:
+        """[T - 3 calendar months, T)."""
+        return last_months(self.end_us, MONTHS, self.tz)
+
+    @property
+    def thirty_days(self) -> Window:
+        """[T - 30 days, T)."""
+        return last_days(self.end_us, NETWORK_DAYS, self.tz)
+
+    @property
+    def reading(self) -> Window:
+        """The hours whose lines `lines` has to hold: three months and the lead before them."""
+        return Window(self.three_months.start_us - LEAD_DAYS * DAY_US, self.end_us)
+
+    @cached_property
+    def revision(self) -> Revision | None:
+        """The revision of T: the newest in force before it."""
+        return self.revision_before(self.end_us)
+
+    def revision_before(self, at_us: int) -> Revision | None:
+        """Newest revision with effective < at_us; revisions of T or later do not exist for us."""
+        in_force = [r for r in self.revisions if r.effective_us < min(at_us, self.end_us)]
+        return max(in_force, key=lambda r: (r.effective_us, r.rev), default=None)
+
+    @property
+    def register(self) -> Register:
+        """The register as of T. Errors: MetricError without one (ask `revision` first)."""
+        if self.revision is None:
+            raise MetricError("register: expected a revision in force before the window's end, found none")
+        return self.revision.register
+
+    @cached_property
+    def excusing(self) -> tuple[Excusing, ...]:
+        """Closures of the register of T and all exclusions, by id."""
+        closures = [self._closure(i) for i in range(len(self.register.calendar.closures))]
+        others = [
+            Excusing(e.id, frozenset(e.devices), e.from_us, e.to_us, e.entered_us, e.reason) for e in self.exclusions
+        ]
+        return tuple(sorted(closures + others, key=lambda e: (e.id, e.from_us)))
+
+    @cached_property
+    def minutes(self) -> Minutes:
+        """Obligated, covered, late and unseen minutes of every device of the register of T, over `reading`."""
+        from metrics.minutes import build_minutes  # noqa: PLC0415  (minutes needs Inputs)
+
+        return build_minutes(self)
+
+    def digests(self) -> tuple[tuple[str, str], ...]:
+        """What the numbers rest on."""
+        return (
+            ("register_rev", str(self.revision.rev) if self.revision else ""),
+            ("register_sha256", self.revision.sha256 if self.revision else ""),
+            ("records_rev", str(self.records.rev) if self.records else ""),
+            ("ledger_size", str(self.ledger_size)),
+            ("ledger_root", self.ledger_root.hex()),
+        )
+
+    def simulated(self, window: Window) -> bool:
+        """Some line of the window, or the folder itself, is not `live`."""
+        from metrics.minutes import any_not_live  # noqa: PLC0415
+
+        return self.origin_class != "live" or any_not_live(self.lines.device, window)
+
+    def excuses_of(self, devices: frozenset[str], window: Window) -> tuple[tuple[str, str], ...]:
+        """(id, note) of each excusing interval that touches these devices in the window, counted or not."""
+        return tuple(
+            (e.id, f"{'计入' if e.counts else '迟报，不计'} {e.reason}")
+            for e in self.excusing
+            if e.devices & devices and e.from_us < window.end_us and e.to_us > window.start_us
+        )
+
+    def denominators(self, window: Window, count: Callable[[Register, int], int]) -> tuple[Pair, ...]:
+        """Smallest, largest and first member count over the days of the window (docs/metrics.md §0)."""
+        counts = []
+        for day in days_of(window, self.tz):
+            end_us = midnight_us(day, self.tz) + DAY_US
+            revision = self.revision_before(end_us)
+            if revision is not None:
+                counts.append(count(revision.register, end_us))
+        if not counts:
+            return ()
+        return (
+            ("denominator_min", min(counts)),
+            ("denominator_max", max(counts)),
+            ("denominator_start", counts[0]),
+        )
+
+    def _closure(self, index: int) -> Excusing:
+        register = self.register
+        closure = register.calendar.closures[index]
+        key = (closure.id, closure.start, closure.end, closure.lines)
+        entered = min(
+            r.effective_us
+            for r in self.revisions
+            if r.effective_us < self.end_us
+            and any((c.id, c.start, c.end, c.lines) == key for c in r.register.calendar.closures)
+        )
+        lines = set(closure.lines)
+        devices = frozenset(d.id for d in register.devices if not lines or d.line in lines)
+        start, end = (int(t.timestamp()) * 1_000_000 for t in (closure.start, closure.end))
+        return Excusing(closure.id, devices, start, end, entered, closure.reason)
+
+
+def in_service_at_end(register: Register, device_id: str, end_us: int) -> bool:
+    """In service in the last microsecond before `end_us`, by that register."""
+    device = register.device.get(device_id)
+    if device is None:
+        return False
+    start, end = register.in_service_us(device)
+    return start < end_us <= end
