@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from adapters.contract import Adapter, Clock, OnState
 from adapters.modbus.adapter import ModbusAdapter
+from adapters.mqtt.adapter import MqttAdapter
 from adapters.opcua.adapter import OpcUaAdapter
 from adapters.template import Source, check_kind, source_of
 from config.errors import ConfigError, Problem
@@ -21,6 +22,7 @@ Factory = Callable[[Sequence[Source], Clock, OnState | None], Adapter]
 
 ADAPTERS: dict[str, Factory] = {
     "modbus": ModbusAdapter,
+    "mqtt": MqttAdapter,
     "opcua": OpcUaAdapter,
 }
 
@@ -48,7 +50,7 @@ def connection_key(connection: OpcUa | Modbus | Mqtt) -> str:
         return connection.endpoint
     if isinstance(connection, Modbus):
         return f"{connection.host}:{connection.port}"
-    return f"{connection.broker} {connection.username} {connection.password_env}"
+    return f"{connection.broker} {connection.username} {connection.password_env} {connection.client_id}"
 
 
 def kind_problems(register: Register) -> list[Problem]:

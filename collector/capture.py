@@ -189,8 +189,8 @@ class Capture:
     def _software(self, now_us: int) -> list[Entry]:
         """A leaf when the program is not the one that ran last."""
         body = {"version": VERSION, "python": platform.python_version(), "digest": program_digest()}
-        last = [e.body for e in log.read_entries(self._folder.ledger) if e.t == "software"]
-        return [] if last and last[-1] == body else [Entry("software", now_us // 1000, "collector", body)]
+        last = log.last_of(self._folder.ledger, "software")
+        return [] if last and last.body == body else [Entry("software", now_us // 1000, "collector", body)]
 
 
 def program_digest() -> str:

@@ -26,8 +26,8 @@ CAUSES = (
     "protocol",
     "device_failure",
     "denied",
-    "bad_quality",
     "silent",
+    "bad_quality",
 )
 _CAUSE_OF_OUTCOME = {int(o): CAUSES.index(o.name.lower()) for o in Outcome if not o.is_contact and not o.is_loss}
 _SILENT, _BAD = CAUSES.index("silent"), CAUSES.index("bad_quality")
@@ -101,7 +101,7 @@ _NO_CHANGES = {"device": pl.String, "hour": pl.Int32, "points_changed": pl.Int64
 
 def _together(frames: list[pl.DataFrame], schema: dict[str, type[pl.DataType]]) -> pl.DataFrame:
     empty = pl.DataFrame(schema=schema)
-    return pl.concat([empty, *(f.select(schema).cast(schema) for f in frames)])  # type: ignore[arg-type]
+    return pl.concat([empty, *(f.select(list(schema)).cast(schema) for f in frames)])  # type: ignore[arg-type]
 
 
 def _service(plans: Sequence[HourPlan]) -> pl.DataFrame:
@@ -147,6 +147,11 @@ def _service(plans: Sequence[HourPlan]) -> pl.DataFrame:
     )
 
 
+def _bit(minute: pl.Expr) -> pl.Expr:
+    """Minute 0 is the highest of 60 bits."""
+    return minute.replace_strict(range(60), [1 << (59 - m) for m in range(60)], return_dtype=pl.UInt64)
+
+
 def _in_service(frame: pl.DataFrame, service: pl.DataFrame) -> pl.DataFrame:
     """Rows of devices that the register does not have in that hour prove nothing and are not counted."""
     return frame.join(service.select(_KEYS), on=_KEYS, how="semi")
@@ -160,7 +165,7 @@ def _minutes(service: pl.DataFrame, plans: Sequence[HourPlan], down: Sequence[Do
         .filter(pl.col("minute").is_not_null())
         .with_columns(
             (pl.col("start_us") + (pl.col("minute") + 1) * MINUTE_US).alias("end_us"),
-            (2 ** (59 - pl.col("minute"))).cast(pl.UInt64).alias("bit"),
+            _bit(pl.col("minute")).alias("bit"),
         )
     )
     known = (
@@ -336,7 +341,7 @@ def _late(contacts: pl.DataFrame) -> pl.DataFrame:
     """Rows that came after their hour: by the hour they belong to."""
     late = contacts.filter(pl.col("late")).with_columns(
         (pl.col("t_us") // HOUR_US).alias("source_hour"),
-        (2 ** (59 - pl.col("t_us") % HOUR_US // MINUTE_US)).cast(pl.UInt64).alias("bit"),
+        _bit(pl.col("t_us") % HOUR_US // MINUTE_US).alias("bit"),
     )
     return (
         late.group_by(*_KEYS, "source_hour")

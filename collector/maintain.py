@@ -88,8 +88,7 @@ def _make_segments(folder: DataFolder, catalog: Catalog, files: Sequence[Sequenc
 def _seal(folder: DataFolder, catalog: Catalog, files: Sequence[Sequence[Frame]]) -> int:
     facts = facts_of(f for frames in files for f in frames)
     done = catalog.last_seq()
-    entries = log.read_entries(folder.ledger)
-    last_sealed = max((_sealed_until(e) for e in entries if e.t == "seal"), default=0)
+    last_sealed = _sealed_until(folder)
     newest_row = {f.hour: f.seq for frames in files for f in frames if f.kind == ROWS}
     due = [f for h, f in sorted(facts.items()) if f.closed_seq and h >= last_sealed and newest_row.get(h, 0) <= done]
     due = _unbroken(due, last_sealed)
@@ -152,10 +151,13 @@ def _seal_span(folder: DataFolder, catalog: Catalog, due: Sequence[HourFacts], m
     return done + len(missed) + _seal_each(folder, catalog, [f for f in due if f.hour >= end])
 
 
-def _sealed_until(entry: Entry) -> int:
-    """The hour after the last one that a seal covers."""
-    span = entry.body.get("span")
-    return parse_hour(span[1]) if span else parse_hour(entry.body["hour"]) + 1
+def _sealed_until(folder: DataFolder) -> int:
+    """The hour after the last one that a seal covers; 0 before the first."""
+    newest = log.last_of(folder.ledger, "seal")
+    if newest is None:
+        return 0
+    span = newest.body.get("span")
+    return parse_hour(span[1]) if span else parse_hour(newest.body["hour"]) + 1
 
 
 def _unbroken(due: list[HourFacts], last_sealed: int) -> list[HourFacts]:
@@ -176,11 +178,10 @@ def _identities(folder: DataFolder) -> tuple[Known, set[tuple[str, int]]]:
     """Newest identity of each device among the ledger's leaves, and which (device, time) are there already."""
     known: Known = {}
     there = set()
-    for entry in log.read_entries(folder.ledger):
-        if entry.t == "identity":
-            body = entry.body
-            known[body["device"]] = (body["rev"], body["origin"], tuple(sorted(body["facts"].items())))
-            there.add((body["device"], entry.at_ms))
+    for entry in log.read_of(folder.ledger, "identity"):
+        body = entry.body
+        known[body["device"]] = (body["rev"], body["origin"], tuple(sorted(body["facts"].items())))
+        there.add((body["device"], entry.at_ms))
     return known, there
 
 
@@ -200,7 +201,7 @@ def _identity_leaves(facts: HourFacts, known: Known, there: set[tuple[str, int]]
 
 def _merge(folder: DataFolder, catalog: Catalog) -> int:
     """Open segments of days that are sealed to their end become one file per template and day."""
-    sealed = max((_sealed_until(e) for e in log.read_entries(folder.ledger) if e.t == "seal"), default=0)
+    sealed = _sealed_until(folder)
     ready = [s for s in catalog.segments() if s.level == "open" and (s.hour_end - 1) // DAY_HOURS < sealed // DAY_HOURS]
     merged = 0
     templates = catalog.templates()
@@ -230,7 +231,7 @@ def _remove_done(folder: DataFolder, catalog: Catalog, paths: Sequence[Path], fi
     if not files or not files[-1]:
         return 0  # the newest file holds no whole frame yet: the one before it still carries the chain
     done = catalog.last_seq()
-    sealed = max((_sealed_until(e) for e in log.read_entries(folder.ledger) if e.t == "seal"), default=0)
+    sealed = _sealed_until(folder)
     removed = 0
     for path, frames in zip(paths[:-1], files[:-1], strict=True):
         rows = [f.seq for f in frames if f.kind == ROWS]

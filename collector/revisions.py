@@ -55,20 +55,15 @@ class Exclusion:
 def registers(folder: DataFolder, size: int | None = None) -> list[RegisterRevision]:
     """Register revisions among the first `size` ledger entries, oldest first."""
     found = []
-    for entry in log.read_entries(folder.ledger, size):
-        if entry.t == "register":
-            raw = _proven(folder.register / f"{entry.body['rev']:06d}.json", entry.body["sha256"])
-            body = entry.body
-            found.append(
-                RegisterRevision(
-                    body["rev"],
-                    body["effective_ms"] * 1000,
-                    body["reason"],
-                    entry.actor,
-                    Register.model_validate_json(raw),
-                    body["sha256"],
-                )
+    for entry in log.read_of(folder.ledger, "register", size=size):
+        body = entry.body
+        raw = _proven(folder.register / f"{body['rev']:06d}.json", body["sha256"])
+        register = Register.model_validate_json(raw)
+        found.append(
+            RegisterRevision(
+                body["rev"], body["effective_ms"] * 1000, body["reason"], entry.actor, register, body["sha256"]
             )
+        )
     return found
 
 
@@ -231,11 +226,11 @@ def _need_reason(reason: str) -> None:
 
 
 def _record_entries(folder: DataFolder, size: int | None, kind: str) -> list[Entry]:
-    return [e for e in log.read_entries(folder.ledger, size) if e.t == "records" and e.body["kind"] == kind]
+    return [e for e in log.read_of(folder.ledger, "records", size=size) if e.body["kind"] == kind]
 
 
 def _next_record_rev(folder: DataFolder) -> int:
-    taken = [e.body["rev"] for e in log.read_entries(folder.ledger) if e.t == "records"]
+    taken = [e.body["rev"] for e in log.read_of(folder.ledger, "records")]
     return max(taken, default=0) + 1
 
 

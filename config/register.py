@@ -202,6 +202,7 @@ class Mqtt(_Model):
     time_path: str | None = Field(default=None, pattern=r"^\$(\.[A-Za-z0-9_-]+|\[\d+\])*$")
     username: str = ""
     password_env: str = ""  # the secret itself never stands in a file
+    client_id: str = Field(default="", max_length=23)  # of the broker's session; empty: from this machine's name
 
 
 Connection = Annotated[OpcUa | Modbus | Mqtt, Field(discriminator="protocol")]

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import timedelta
 
 import polars as pl
 
 from metrics.inputs import Inputs
 from metrics.members import ratio_of_members
 from metrics.result import Member, MetricResult
-from metrics.window import EPOCH, hours_of
+from metrics.window import hour_text, hours_of
 
 CHALLENGES = 50
 COVERED, PRESENCE, PROCESS = 6, -2, -1  # fields of a D line, docs/format/hour-lines.md
@@ -79,7 +78,7 @@ def _recomputed(recompute: Callable[[int], list[str]], hour: int) -> dict[str, l
 
 
 def _member(device: str, hour: int, sealed: tuple[str, str, str], lines: dict[str, list[str]] | None) -> Member:
-    name = f"{device}@{(EPOCH + timedelta(hours=hour)).strftime('%Y-%m-%dT%HZ')}"
+    name = f"{device}@{hour_text(hour)}"
     if lines is None:
         return Member(name, name, False, False, True, "unreadable")
     fields = lines.get(device)

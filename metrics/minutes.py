@@ -65,7 +65,7 @@ def count(masks: Masks) -> Counts:
 
 def by_day(values: Counts) -> Counts:
     """[device, hour] -> [device, day]: sums of 24 hours; windows begin at local midnight."""
-    return np.asarray(values.reshape(values.shape[0], -1, 24).sum(axis=2), np.int64)
+    return np.asarray(values.reshape(values.shape[0], values.shape[1] // 24, 24).sum(axis=2), np.int64)
 
 
 def silent_minutes(covered: Masks, owed: Masks) -> Counts:

@@ -16,7 +16,14 @@ from metrics.result import MetricResult, Verdict, VerdictWord
 FORMAT = "plantproof-report/1"
 EVALUATED: tuple[VerdictWord, ...] = ("met", "short", "insufficient_data")
 # the first that some hard criterion has, names the level
-_ORDER: tuple[VerdictWord, ...] = ("short", "insufficient_data", "needs_judgement", "declared_only", "not_applicable", "met")
+_ORDER: tuple[VerdictWord, ...] = (
+    "short",
+    "insufficient_data",
+    "needs_judgement",
+    "declared_only",
+    "not_applicable",
+    "met",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,9 @@ class Report:
         }
 
 
-def summarise(rules: RuleSet, criteria: tuple[Criterion, ...], verdicts: tuple[Verdict, ...]) -> tuple[LevelSummary, ...]:
+def summarise(
+    rules: RuleSet, criteria: tuple[Criterion, ...], verdicts: tuple[Verdict, ...]
+) -> tuple[LevelSummary, ...]:
     """One summary per level that has criteria in force."""
     word = {v.criterion: v.verdict for v in verdicts}
     levels = []

@@ -62,3 +62,14 @@ def days_of(window: Window, tz: timezone) -> list[date]:
 def hours_of(window: Window) -> tuple[int, int]:
     """[first, end) UTC hours since 1970 that touch the window."""
     return window.start_us // HOUR_US, -(-window.end_us // HOUR_US)
+
+
+def hour_number(text: str) -> int:
+    """`2026-11-22T03Z` -> hours since 1970."""
+    at = datetime.strptime(text, "%Y-%m-%dT%HZ").replace(tzinfo=UTC)
+    return (at - EPOCH) // timedelta(hours=1)
+
+
+def hour_text(hour: int) -> str:
+    """Hours since 1970 -> `2026-11-22T03Z`."""
+    return (EPOCH + timedelta(hours=hour)).strftime("%Y-%m-%dT%HZ")

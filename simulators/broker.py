@@ -35,7 +35,7 @@ class Broker:
         self._broker = AmqttBroker(BrokerConfig(listeners={"default": listener}, plugins=dict(ANONYMOUS)))
         await self._broker.start()
         if not self._port:
-            server = self._broker._servers["default"].instance  # noqa: SLF001 - no public way to the ephemeral port
+            server = self._broker._servers["default"].instance  # amqtt names no public way to the ephemeral port
             self._port = int(server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:

@@ -22,7 +22,9 @@ def simulate(
     announce: Annotated[bool, typer.Option(help="服务器声明自己是模拟器 (servers say that they are simulated)")] = True,
     today: Annotated[str, typer.Option(help="剧情中的“今天” YYYY-MM-DD，默认为当天 (the story's today)")] = "",
     seed: Annotated[int, typer.Option(help="随机种子 (seed)")] = 20261122,
-    fixed_ports: Annotated[bool, typer.Option(help="用固定端口，否则任取空闲端口 (fixed ports, else free ones)")] = False,
+    fixed_ports: Annotated[
+        bool, typer.Option(help="用固定端口，否则任取空闲端口 (fixed ports, else free ones)")
+    ] = False,
 ) -> None:
     """启动演示车间的 24 台模拟设备，直到收到 SIGTERM (serve the demo workshop until SIGTERM)."""
     from simulators.live import ANY_PORTS

@@ -50,7 +50,8 @@ def values_at(story: Story, machine: Machine, at_us: int) -> tuple[object, ...]:
     day = story.day_of(at_us)
     minute = (at_us - story.day_start_us(day)) // MINUTE_US
     return tuple(
-        v if isinstance(v, str) else v.item() for v in (c.values[minute] for c in _day_batch(story, machine, day).columns)
+        v if isinstance(v, str) else v.item()
+        for v in (c.values[minute] for c in _day_batch(story, machine, day).columns)
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from pymodbus.constants import ExcCodes
 from pymodbus.pdu import ModbusPDU
@@ -38,7 +38,9 @@ class ModbusDevice:
         assert machine.profile is not None  # noqa: S101 - connected machines have one
         self._story, self._machine, self._profile, self._now_us = story, machine, machine.profile, now_us
         self._port = port
-        self._names = {0: "PlantProof", 1: "SIM", 2: "0.1", 4: PRODUCT} if announce else {0: machine.maker, 1: machine.model}
+        self._names = (
+            {0: "PlantProof", 1: "SIM", 2: "0.1", 4: PRODUCT} if announce else {0: machine.maker, 1: machine.model}
+        )
         self._failure: Failure = ""
         self._server: ModbusTcpServer | None = None
 
@@ -57,7 +59,7 @@ class ModbusDevice:
     async def stop(self) -> None:
         """Close the port and every connection."""
         if self._server is not None:
-            await self._server.shutdown()
+            await self._server.shutdown()  # type: ignore[no-untyped-call]
             self._server = None
 
     async def fail(self, how: Failure) -> None:
@@ -123,4 +125,5 @@ async def serve_modbus(
 
     server = ModbusTcpServer(device, address=("127.0.0.1", port), trace_packet=cut, trace_pdu=name)
     await server.serve_forever(background=True)
-    return server, int(server.transport.sockets[0].getsockname()[1])
+    listener: Any = server.transport
+    return server, int(listener.sockets[0].getsockname()[1])

@@ -37,7 +37,11 @@ class MqttNode:
         """Connect to 127.0.0.1 and say who this is. Errors: OSError, TimeoutError."""
         loop = asyncio.get_running_loop()
         connected = asyncio.Event()
-        self._client.on_connect = lambda *_: loop.call_soon_threadsafe(connected.set)
+
+        def on_connect(*_: object) -> None:
+            loop.call_soon_threadsafe(connected.set)
+
+        self._client.on_connect = on_connect
         await asyncio.to_thread(self._client.connect, "127.0.0.1", port, 60)
         self._client.loop_start()
         await asyncio.wait_for(connected.wait(), CONNECT_TIMEOUT_S)

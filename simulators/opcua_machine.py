@@ -11,8 +11,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from asyncua import Server, ua
+from asyncua import ua
+from asyncua.server.server import Server
+from asyncua.ua.status_codes import StatusCodes
 
 from adapters.batch import ValueType
 from simulators.fleet import Machine
@@ -30,6 +33,9 @@ VARIANT = {
     ValueType.F64: ua.VariantType.Double,
     ValueType.STR: ua.VariantType.String,
 }
+
+
+_BAD = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadDeviceFailure)))
 
 
 class OpcUaMachines:
@@ -75,10 +81,8 @@ class OpcUaMachines:
     async def fail(self, device: str) -> None:
         """The machine's variables turn bad and stay so."""
         self._failed.add(device)
-        now = datetime.now(UTC)
         for node in self._nodes[device]:
-            bad = ua.DataValue(StatusCode_=ua.StatusCode(ua.UInt32(ua.StatusCodes.BadDeviceFailure)), SourceTimestamp=now)
-            await self._server.write_attribute_value(node, bad)
+            await self._server.write_attribute_value(node, _BAD)
 
     def recover(self, device: str) -> None:
         """The next `show` brings values again."""
@@ -87,17 +91,24 @@ class OpcUaMachines:
     async def _add(self, index: int, machine: Machine) -> None:
         assert machine.profile is not None  # noqa: S101 - connected machines have one
         folder = await self._server.nodes.objects.add_folder(
-            ua.NodeId(machine.id, index), ua.QualifiedName(machine.id, index)
+            node_id(machine.id, index), ua.QualifiedName(machine.id, ua.UInt16(index))
         )
         values = values_at(self._story, machine, self._story.day_start_us(0))
         nodes = []
         for point, value in zip(machine.profile.points, values, strict=True):
-            name = f"{machine.id}.{point.name}"
             node = await folder.add_variable(
-                ua.NodeId(name, index), ua.QualifiedName(point.name, index), value, VARIANT[point.type]
+                node_id(f"{machine.id}.{point.name}", index),
+                ua.QualifiedName(point.name, ua.UInt16(index)),
+                value,
+                VARIANT[point.type],
             )
             nodes.append(node.nodeid)
         self._nodes[machine.id] = nodes
+
+
+def node_id(name: str, index: int) -> ua.NodeId:
+    """`ns=<index>;s=<name>`."""
+    return ua.NodeId(ua.String(name), ua.Int16(index))
 
 
 async def new_server(name: str, product_uri: str) -> Server:
@@ -118,10 +129,11 @@ async def listen(server: Server, port: int) -> int:
     await server.start()
     if port:
         return port
-    sockets = server.bserver._server.sockets  # noqa: SLF001 - asyncua names no public way to the ephemeral port
-    return int(sockets[0].getsockname()[1])
+    listener: Any = server.bserver  # asyncua names no public way to the ephemeral port
+    return int(listener._server.sockets[0].getsockname()[1])
 
 
 def data_value(value: object, variant: ua.VariantType, at: datetime) -> ua.DataValue:
     """A good value with the source's time; the server's own time is left to it."""
-    return ua.DataValue(ua.Variant(value, variant), SourceTimestamp=at)
+    stamp: Any = at  # asyncua's DateTime is a datetime that only its decoder makes
+    return ua.DataValue(ua.Variant(value, variant), SourceTimestamp=stamp)

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from collector.ledger import merkle
 from collector.ledger.checkpoint import Checkpoint, open_checkpoint, origin_of, sign_checkpoint
@@ -35,6 +36,19 @@ def read_lines(ledger: Path) -> list[bytes]:
 def read_entries(ledger: Path, size: int | None = None) -> list[Entry]:
     """The first `size` entries (all by default), parsed strictly."""
     return [Entry.parse(line) for line in read_lines(ledger)[:size]]
+
+
+def read_of(ledger: Path, *types: str, size: int | None = None) -> list[Entry]:
+    """Entries of some types among the first `size`. Canonical JSON ends with the type, so the others need no parsing."""
+    ends = tuple(f',"t":"{t}","v":1}}'.encode() for t in types)
+    return [Entry.parse(line) for line in read_lines(ledger)[:size] if line.endswith(ends)]
+
+
+def last_of(ledger: Path, t: str) -> Entry | None:
+    """The newest entry of a type, or None."""
+    end = f',"t":"{t}","v":1}}'.encode()
+    line = next((x for x in reversed(read_lines(ledger)) if x.endswith(end)), None)
+    return Entry.parse(line) if line else None
 
 
 def read_checkpoint(ledger: Path) -> Checkpoint | None:
@@ -130,17 +144,16 @@ def _recover(ledger: Path) -> tuple[Tree, bytes | None]:
 
 
 def _not_yet_there(ledger: Path, entries: list[Entry]) -> Iterator[Entry]:
-    new_seals = {e.body.get("hour") for e in entries if e.t == "seal"}
+    new_seals = {e.body["hour"] for e in entries if e.t == "seal"}
     if not new_seals:
         yield from entries
         return
-    there = {
-        e.body.get("hour")
-        for e in (Entry.parse(line) for line in read_lines(ledger) if b'"t":"seal"' in line)
-        if e.body.get("hour") in new_seals
-    }
+    newest = last_of(ledger, "seal")
+    there: set[Any] = set()
+    if newest is not None and min(new_seals) <= newest.body["hour"]:  # hours as text sort as time
+        there = {e.body["hour"] for e in read_of(ledger, "seal")} & new_seals
     for entry in entries:
-        hour = entry.body.get("hour") if entry.t == "seal" else None
+        hour = entry.body["hour"] if entry.t == "seal" else None
         if hour is None or hour not in there:
             there.add(hour)
             yield entry

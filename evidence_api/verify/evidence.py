@@ -64,6 +64,7 @@ class Register:
     processes: dict[str, dict[str, Any]]
     closures: tuple[Closure, ...]
     shift_minutes: tuple[int, ...]  # obligated minutes by local hour of the day, 24 masks of 60 bits
+    body: dict[str, Any]  # the canonical JSON, for tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ def parse_register(rev: int, effective_us: int, body: dict[str, Any]) -> Registe
         {p["id"]: p for p in body.get("process", [])},
         tuple(_closure(c) for c in calendar.get("closures", [])),
         _shift_minutes(calendar.get("shifts", [])),
+        body,
     )
 
 

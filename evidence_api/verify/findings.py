@@ -4,7 +4,7 @@ In: steps as they are walked. Out: `Findings`, frozen, with `exit_code` and `to_
 Outcomes: ok 通过, hint 提示 (true, and the reader should know), unknown 无法判定 (something is missing on the reader's side),
 failed 不通过 (changed, malformed, contradictory), skipped 未检 (a failed step took away what this one needs).
 
-    PackRefused               the bytes are not a pack in the canonical form; the step that says so is in `.step`
+    PackRefused               one check does not hold; the step that says so is in `.step`
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Step:
 
 
 class PackRefused(Exception):
-    """A check failed; `step` says which and why."""
+    """A check does not hold; `step` says which and why."""
 
     def __init__(self, code: str, title: str, found: str) -> None:
         super().__init__(f"{code} {title}: {found}")
@@ -36,7 +36,7 @@ class PackRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """One recomputed metric as people read it: bounds as text and as integers."""
+    """One recomputed metric: bounds as (numerator, denominator)."""
 
     metric: str
     scope: str
@@ -45,58 +45,52 @@ class Number:
     value: tuple[int, int]
     upper: tuple[int, int]
 
+    def to_json(self) -> dict[str, Any]:
+        """Integers and strings."""
+        bounds = {"lower": list(self.lower), "value": list(self.value), "upper": list(self.upper)}
+        return {"metric": self.metric, "scope": self.scope, "status": self.status, **bounds}
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything one verification found. `origin_class` and `grade` are empty where the pack could not be read so far."""
+    """Everything one verification found. `origin` and `grade` are empty where the pack could not be read so far.
+
+    origin: the worst of genesis and opened lines (simulated, replay, live). verdicts: (criterion, verdict, why).
+    """
 
     steps: tuple[Step, ...]
-    origin_class: str
-    key_known: bool | None  # None: no key was given
-    grade: str
-    recomputed: tuple[Number, ...]
-    verdicts: tuple[tuple[str, str, str], ...]  # criterion, verdict, why
-    unopened: tuple[str, ...]
-    not_proven: tuple[str, ...]
-    facts: tuple[tuple[str, int | str], ...]  # pack id, plant, window, counts
+    origin: str = ""
+    grade: str = ""
+    recomputed: tuple[Number, ...] = ()
+    verdicts: tuple[tuple[str, str, str], ...] = ()
+    unopened: tuple[str, ...] = ()
+    not_proven: tuple[str, ...] = ()
+    facts: tuple[tuple[str, int | str], ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """6 changed, malformed or contradictory; 7 cannot tell; 8 genuine, not live; 0 (docs/adr/0004)."""
-        if not self.steps or any(s.outcome in (FAILED, SKIPPED) for s in self.steps):
+        """6 changed, malformed, contradictory; 7 cannot tell; 8 genuine, not live; 0 (docs/adr/0004)."""
+        outcomes = {s.outcome for s in self.steps}
+        if not outcomes or outcomes & {FAILED, SKIPPED}:
             return EXIT_CHANGED
-        not_live = self.origin_class != "live"
-        if any(s.outcome == UNKNOWN for s in self.steps):
+        if UNKNOWN in outcomes:
             return EXIT_CANNOT_TELL
-        if self.key_known is None and not not_live:
-            return EXIT_CANNOT_TELL
-        return EXIT_NOT_LIVE if not_live else EXIT_GOOD
+        return EXIT_GOOD if self.origin == "live" else EXIT_NOT_LIVE
 
     def step(self, code: str) -> Step | None:
         """The step of that code, if it was reached."""
         return next((s for s in self.steps if s.code == code), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Integers, strings, booleans, null."""
+        """Integers and strings: what `plantproof verify --json` prints."""
         return {
             "format": "plantproof-verification/1",
             "exit_code": self.exit_code,
             "grade": self.grade,
-            "origin_class": self.origin_class,
-            "key_known": self.key_known,
+            "origin": self.origin,
             "facts": dict(self.facts),
             "steps": [{"code": s.code, "outcome": s.outcome, "title": s.title, "found": s.found} for s in self.steps],
-            "recomputed": [
-                {
-                    "metric": n.metric,
-                    "scope": n.scope,
-                    "status": n.status,
-                    "lower": list(n.lower),
-                    "value": list(n.value),
-                    "upper": list(n.upper),
-                }
-                for n in self.recomputed
-            ],
+            "recomputed": [n.to_json() for n in self.recomputed],
             "verdicts": [{"criterion": c, "verdict": v, "why": w} for c, v, w in self.verdicts],
             "unopened": list(self.unopened),
             "not_proven": list(self.not_proven),

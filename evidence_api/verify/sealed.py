@@ -21,7 +21,7 @@ from evidence_api.verify.container import Container
 from evidence_api.verify.evidence import HOUR_US, MINUTE_US, Device, Evidence, Register
 from evidence_api.verify.findings import PackRefused
 from evidence_api.verify.history import Ledger, Seal
-from evidence_api.verify.lines import Hour, LineError, hour_number, hour_text, read_hours
+from evidence_api.verify.lines import Hour, LineError, hour_number, hour_text, read_hoursfrom evidence_api.verify.tables import Gaps
 
 TITLES = {
     "C-27": "各小时的行与封存根、行数、合计一致",
@@ -42,6 +42,8 @@ class Opened:
     in_service_s: int = 0
     gap_s: int = 0
     wrong_devices: list[str] = field(default_factory=list)
+    gaps: Gaps = field(default_factory=Gaps)
+    not_live_devices: set[tuple[str, str]] = field(default_factory=set)  # (device, origin) of lines that are not live
 
 
 def open_hours(
@@ -152,10 +154,13 @@ def _minute(offset_us: int) -> int:
 
 def _add(opened: Opened, hour: Hour) -> None:
     opened.hours += 1
+    opened.gaps.add(hour)
     opened.lines.update({"D": len(hour.devices), "P": len(hour.parameters), "L": len(hour.late)})
     for d in hour.devices:
         opened.origins[d.origin] += 1
         opened.in_service_s += d.in_service_s
+        if d.origin != "live":
+            opened.not_live_devices.add((d.device, d.origin))
         opened.gap_s += d.gap_s
         if d.gap_s:
             opened.causes[d.cause] += d.gap_s

@@ -249,10 +249,7 @@ def _devices(at: Snapshot, days: dict[str, list[Day]]) -> list[DeviceRow]:
                 line=device.line,
                 protocol=device.connection.protocol if device.connection else None,
                 last=Contact(outcome=last.outcome, at_us=last.at_us, message=last.message) if last else None,
-                days=[
-                    DayRow(**asdict(d) | {"day": d.day.isoformat()})
-                    for d in days.get(device.id, [])
-                ],
+                days=[DayRow(**asdict(d) | {"day": d.day.isoformat()}) for d in days.get(device.id, [])],
             )
         )
     return rows

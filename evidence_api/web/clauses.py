@@ -13,49 +13,52 @@ from typing import Any
 from evidence_api.web.wording import axis_percent
 from metrics.result import VERDICT_ZH
 
-LEVEL_ZH = {"scene": "场景", "basic": "基础级", "advanced": "先进级"}
+LEVEL_ZH = {"scene": "场景", "basic": "基础级", "advanced": "先进级"}  # the short words; titles are the instrument's
 UNIT_ZH = {"machine": "台", "batch": "批", "day": "天", "challenge": "次"}
 # judged by integers; the other words mean that a document or a person decides
 EVALUATED = ("met", "simulated", "short", "insufficient_data")
 # the worst word names a level: a single gap outweighs everything that is met
 _WORST_FIRST = ("short", "insufficient_data", "simulated", "met")
-_STATE_ZH: dict[str, str] = {**{str(k): v for k, v in VERDICT_ZH.items()}, "simulated": "数字达标（模拟）", "unknown": "未评估"}
+_STATE_ZH: dict[str, str] = {
+    **{str(k): v for k, v in VERDICT_ZH.items()},
+    "simulated": "数字达标（模拟）",
+    "unknown": "未评估",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A criterion of one level, as the rules state it. threshold: (numerator, denominator) of a ratio bar, else None."""
+    """A criterion at one of its levels, as the rules state it. threshold: (numerator, denominator) of a ratio bar, else None.
+
+    judged_by: metric, document or person. scope_kind: plant or line, for a metric.
+    """
 
     id: str
     level: str
+    level_zh: str
     article: str
     name: str
     quote: str
+    judged_by: str
     metric: str
+    scope_kind: str
     threshold: tuple[int, int] | None
     threshold_words: str
-    scope_kind: str = "plant"  # plant | line
 
     def judges(self, metric: str, scope: str) -> bool:
         """True when the clause is decided by results of that metric and scope (`plant`, `line:<id>`)."""
         return self.metric == metric and scope.partition(":")[0] == self.scope_kind
 
-    @property
-    def level_zh(self) -> str:
-        """场景, 基础级, 先进级."""
-        return LEVEL_ZH.get(self.level, self.level)
-
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
-    """The rule set in force. totals: clauses of each level in the regulation, evaluated here or not."""
+    """The rule set in force."""
 
     instrument: str
     title: str
     doc_no: str
     period: str
     clauses: tuple[Clause, ...]
-    totals: Mapping[str, int]
     problem: str = ""
 
 
@@ -84,6 +87,7 @@ class LevelCard:
     """One level: its word, how much of it is evaluated, and each evaluated clause."""
 
     name: str
+    title: str
     verdict: str
     verdict_zh: str
     evaluated: int
@@ -94,25 +98,24 @@ class LevelCard:
     clauses: tuple[ClauseRow, ...]
 
 
-def level_cards(book: RuleBook, verdicts: Sequence[Mapping[str, Any]]) -> list[LevelCard]:
-    """A card per level of the rule set, in ladder order."""
-    by_id = {v["criterion"]: v for v in verdicts}
-    return [_card(level, book, by_id) for level in LEVEL_ZH if any(c.level == level for c in book.clauses)]
+def level_cards(book: RuleBook, report: Mapping[str, Any] | None) -> list[LevelCard]:
+    """A card per level of the report, in ladder order; none before the first report."""
+    if report is None:
+        return []
+    by_id = {v["criterion"]: v for v in report["verdicts"]}
+    return [_card(level, book, by_id) for level in report["levels"]]
 
 
-def headline(book: RuleBook, verdicts: Sequence[Mapping[str, Any]]) -> str:
+def headline(cards: Sequence[LevelCard]) -> str:
     """One line for somebody who reads nothing else."""
-    cards = level_cards(book, verdicts)
-    if not cards or not verdicts:
-        return "达标情况尚未计算"
-    return " · ".join(f"{card.name}{_level_words(card)}" for card in cards)
+    return " · ".join(f"{card.name}：{_level_words(card)}" for card in cards) or "达标情况尚未计算"
 
 
 def _level_words(card: LevelCard) -> str:
     gaps = sum(row.verdict == "short" for row in card.clauses)
     if gaps:
-        return f"有 {gaps} 条差距"
-    if card.verdict in ("met", "simulated"):
+        return f"{gaps} 条差距"
+    if card.verdict in ("met", "partly", "simulated"):
         mark = "（模拟）" if card.verdict == "simulated" else ""
         return f"已评估的 {card.evaluated} 条数字达标{mark}"
     return card.verdict_zh
@@ -134,23 +137,26 @@ def distance_words(verdict: Mapping[str, Any]) -> str:
     return f"还差 {distance} {UNIT_ZH.get(unit, unit)}"
 
 
-def _card(level: str, book: RuleBook, by_id: Mapping[str, Mapping[str, Any]]) -> LevelCard:
-    mine = [(c, by_id[c.id]) for c in book.clauses if c.level == level and c.id in by_id]
-    rows = [row for row in (_clause_row(c, v) for c, v in mine) if row.verdict in EVALUATED]
+def _card(level: Mapping[str, Any], book: RuleBook, by_id: Mapping[str, Mapping[str, Any]]) -> LevelCard:
+    mine = [c for c in book.clauses if c.level == level["id"] and c.id in by_id]
+    rows = [row for row in (_clause_row(c, by_id[c.id]) for c in mine) if row.verdict in EVALUATED]
     counts = {key: sum(row.verdict == key for row in rows) for key in EVALUATED}
-    total = max(book.totals.get(level, 0), len(rows))
-    left = total - len(rows)
-    worst = next((word for word in _WORST_FIRST if counts.get(word)), "unknown")
-    said = "，".join(f"{_STATE_ZH[key]} {n}" for key, n in counts.items() if n)
+    total, evaluated = level["total"], level["evaluated"]
+    papers = sum(c.judged_by == "document" for c in mine)
+    left = total - evaluated
+    worst = next((word for word in _WORST_FIRST if counts[word]), "unknown")
+    key = "partly" if worst == "met" and left else worst
+    said = "，".join(f"{_STATE_ZH[state]} {n}" for state, n in counts.items() if n)
     return LevelCard(
-        name=LEVEL_ZH[level],
-        verdict=worst,
-        verdict_zh="已评估部分达标" if worst == "met" and left else _STATE_ZH[worst],
-        evaluated=len(rows),
+        name=LEVEL_ZH.get(level["id"], level["title"]),
+        title=level["title"],
+        verdict=key,
+        verdict_zh=_STATE_ZH[key],
+        evaluated=evaluated,
         total=total,
-        note=f"其余 {left} 条凭材料或人工判断" if left else "",
+        note=f"其余：{papers} 条凭材料，{left - papers} 条须人工判断" if left else "",
         tally=_tally(counts, total),
-        tally_words=f"{total} 条中已评估 {len(rows)} 条：{said or '无'}",
+        tally_words=f"{total} 条中已评估 {evaluated} 条：{said or '无'}",
         clauses=tuple(sorted(rows, key=lambda row: _WORST_FIRST.index(row.verdict))),
     )
 

@@ -7,7 +7,6 @@ the last one ended. Out: `LedgerView`. The checkpoint's signature is checked aga
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,6 @@ from collector.ledger.checkpoint import Checkpoint, open_checkpoint, origin_of
 from collector.ledger.entry import Entry, LedgerError
 from collector.ledger.log import CHECKPOINT, ENTRIES, genesis_key
 
-KEPT_SEALS = 48  # a report older than that many hours is only called old
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -52,11 +50,6 @@ class LedgerView:
     problem: str
     spans: tuple[Span, ...]
     register_rev: int = 0  # newest register leaf; a file without a leaf counts for nothing
-    seal_hours: tuple[tuple[int, int], ...] = ()  # (place in the ledger, hour) of the newest seals, ascending
-
-    def newest_hour_below(self, size: int) -> int | None:
-        """Hour of the newest seal among the first `size` entries, as far back as `seal_hours` goes."""
-        return next((hour for index, hour in reversed(self.seal_hours) if index < size), None)
 
 
 class LedgerTail:
@@ -82,8 +75,7 @@ class LedgerTail:
             except (LedgerError, OSError, KeyError, TypeError, ValueError) as err:
                 problem = f"检查点不可信: {err}; 请运行 plantproof ledger verify"
         genesis = Entry.parse(self._genesis_line) if self._genesis_line else None
-        spans, hours = tuple(self._spans), tuple(self._hours)
-        return LedgerView(self._size, genesis, self._seal, checkpoint, problem, spans, self._register_rev, hours)
+        return LedgerView(self._size, genesis, self._seal, checkpoint, problem, tuple(self._spans), self._register_rev)
 
     def _forget(self) -> None:
         self._offset = 0
@@ -92,7 +84,6 @@ class LedgerTail:
         self._seal: Seal | None = None
         self._spans: list[Span] = []
         self._register_rev = 0
-        self._hours: deque[tuple[int, int]] = deque(maxlen=KEPT_SEALS)
 
     def _follow(self) -> None:
         path = self._ledger / ENTRIES
@@ -102,7 +93,7 @@ class LedgerTail:
             file.seek(self._offset)
             fresh = file.read()
         whole = fresh[: fresh.rfind(b"\n") + 1]
-        newest: deque[tuple[int, bytes]] = deque(maxlen=KEPT_SEALS)
+        newest: tuple[int, bytes] | None = None
         spans: list[Span] = []
         register_rev = self._register_rev
         for index, line in enumerate(whole.splitlines(), self._size):
@@ -114,11 +105,9 @@ class LedgerTail:
                 if b'"span":' in line:
                     spans.append(_span(line))
                 else:
-                    newest.append((index, line))
-        seals = [_seal(*found) for found in newest]
-        if seals:
-            self._seal = seals[-1]
-        self._hours += [(seal.index, seal.hour) for seal in seals]
+                    newest = (index, line)
+        if newest is not None:
+            self._seal = _seal(*newest)
         self._register_rev = register_rev
         self._spans += spans
         self._size += whole.count(b"\n")

@@ -16,7 +16,7 @@ from evidence_api.web.ratios import ratio_rows
 from evidence_api.web.rule_book import clauses_in_force
 from evidence_api.web.sources import STRIP_DAYS, Snapshot, last_day
 from evidence_api.web.strips import KIND_RULE, KIND_ZH, gaps_of, line_groups, month_ticks
-from evidence_api.web.wording import file_size, local_hour, local_minute
+from evidence_api.web.wording import file_size, local_hour, local_minute, local_time
 
 GAPS_SHOWN = 60
 ROOT_DIGITS = 16
@@ -25,15 +25,15 @@ ROOT_DIGITS = 16
 def overview_values(at: Snapshot, days: Mapping[str, Sequence[Day]], unreadable_lines: int) -> dict[str, Any]:
     """Everything `overview.html` names beyond `base.html`."""
     book = clauses_in_force(at)
-    verdicts = at.report.body["verdicts"] if at.report.body else []
+    levels = level_cards(book, at.report.body)
     lines = {line.id: line.name for line in at.register.register.lines} if at.register.register else {}
     return {
         "rules": asdict(book) if book.instrument else None,
-        "headline": headline(book, verdicts),
-        "as_of": _report_hour(at),
+        "headline": headline(levels),
+        "as_of": _as_of(at),
         "report_state": _report_state(at),
         "problems": _problems(at, book, unreadable_lines),
-        "levels": level_cards(book, verdicts),
+        "levels": levels,
         "ratios": ratio_rows(at.report.body, book.clauses, lines, at.offset_h) if at.report.body else [],
         **_strip_values(at, days),
         "seal": _seal(at),
@@ -72,10 +72,12 @@ def _strip_values(at: Snapshot, days: Mapping[str, Sequence[Day]]) -> dict[str, 
     }
 
 
-def _report_hour(at: Snapshot) -> str:
-    """The newest sealed hour that the numbers hold, in plant time."""
-    hour = at.ledger.newest_hour_below(at.report.size) if at.report.body else None
-    return local_hour(hour, at.offset_h) if hour is not None else ""
+def _as_of(at: Snapshot) -> str:
+    """T, the plant midnight at which the numbers end, and the part of the ledger they were made from."""
+    if at.report.body is None:
+        return ""
+    end = local_time(at.report.body["end_us"] // 1000, at.offset_h)
+    return f"{end:%Y-%m-%d %H:%M}（账本前 {at.report.size} 条）"
 
 
 def _report_state(at: Snapshot) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evidence_api.web.clauses import Clause, distance_words, state_of
+from evidence_api.web.clauses import LEVEL_ZH, Clause, distance_words, state_of
 from evidence_api.web.wording import axis_percent, local_time, percent_down
 
 MISSING_SHOWN = 12
@@ -80,6 +80,7 @@ class Ratio:
     name: str
     article: str
     scope: str
+    window: str
     level: str
     numbers: tuple[Number, ...]
     threshold: str
@@ -87,6 +88,7 @@ class Ratio:
     verdict: str
     verdict_zh: str
     distance: str
+    why: str
     missing_words: str
     missing: tuple[Missing, ...]
     missing_more: int
@@ -119,15 +121,17 @@ def _row(
     return Ratio(
         name=name,
         article="、".join(dict.fromkeys(c.article for c in judged)),
-        scope=f"{_scope(result['scope'], lines)} · {_window(result['window'], offset_h)}",
-        level="、".join(dict.fromkeys(c.level_zh for c in judged)) or "不作门槛，仅列示",
+        scope=_scope(result["scope"], lines),
+        window=_window(result["window"], offset_h),
+        level="、".join(dict.fromkeys(LEVEL_ZH.get(c.level, c.level_zh) for c in judged)) or "不作门槛，仅列示",
         numbers=numbers,
         threshold=barred.threshold_words if barred else "",
         threshold_at=axis_percent(*barred.threshold) if barred and barred.threshold else "",
         verdict=key,
         verdict_zh=words,
         distance=distance_words(verdict) if verdict else "",
-        missing_words=f"未计入可证明的 {len(missing)} 项",
+        why=verdict["why"] if verdict else "",
+        missing_words=f"未计入可证明的 {len(missing)} 项" if missing else "判定依据",
         missing=tuple(missing[:MISSING_SHOWN]),
         missing_more=max(0, len(missing) - MISSING_SHOWN),
         sentence=f"{name}：{said}" + (f"，门槛 {barred.threshold_words}" if barred else ""),
@@ -163,4 +167,4 @@ def _window(window: Mapping[str, int], offset_h: int) -> str:
     """Local days of a half-open window: the last day is the one before its end."""
     first = local_time(window["start_us"] // 1000, offset_h)
     last = local_time(window["end_us"] // 1000 - 1, offset_h)
-    return f"{first:%m-%d}" if first.date() == last.date() else f"{first:%Y-%m-%d} 至 {last:%m-%d}"
+    return f"{first:%Y-%m-%d}" if first.date() == last.date() else f"{first:%Y-%m-%d} 至 {last:%m-%d}"

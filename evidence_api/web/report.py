@@ -20,6 +20,7 @@ from typing import Any
 from collector.durable import write_durably
 
 REPORT = "report.json"
+FORMAT = "plantproof-report/1"  # metrics/report.py
 TIMEOUT_S = 300.0
 RETRY_S = 60.0
 POLL_S = 5.0
@@ -29,7 +30,7 @@ ANSWERS = (0, 3)
 
 @dataclass(frozen=True, slots=True)
 class ReportView:
-    """`body` is None until a first run has ended. `size`: ledger entries it was made from, -1 when unknown."""
+    """`body` is None until a first run has ended. `size`: ledger entries it was made from."""
 
     body: dict[str, Any] | None
     size: int
@@ -128,8 +129,18 @@ def _report(raw: bytes) -> dict[str, Any]:
     body = json.loads(raw)
     if not isinstance(body, dict):
         raise ValueError("expected an object")
-    for key in ("results", "verdicts"):
-        if not isinstance(body.get(key), list):
-            raise ValueError(f"{key}: expected a list")
-    body.setdefault("size", -1)
+    if body.get("format") != FORMAT:
+        raise ValueError(f"format: expected {FORMAT}, found {body.get('format')!r}")
+    shape = {
+        "at_us": int,
+        "end_us": int,
+        "size": int,
+        "instrument": dict,
+        "results": list,
+        "verdicts": list,
+        "levels": list,
+    }
+    for key, kind in shape.items():
+        if not isinstance(body.get(key), kind):
+            raise ValueError(f"{key}: expected {kind.__name__}")
     return body

@@ -155,7 +155,10 @@ def _strip(device: Device, days: Sequence[Day], contact: LastContact | None, off
     state, words, at = "unknown", "尚无记录", ""
     if contact is not None:
         state = "good" if contact.good else "bad"
-        words, at = OUTCOME_ZH.get(contact.outcome, contact.outcome), short_time(contact.at_us // 1000, now_ms, offset_h)
+        words, at = (
+            OUTCOME_ZH.get(contact.outcome, contact.outcome),
+            short_time(contact.at_us // 1000, now_ms, offset_h),
+        )
     elif device.connection is None:
         words = "未接入"
     sentence = f"{device.name}，{len(days)} 天中{said}，覆盖率 {coverage}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,13 @@ from collector.clock import DrivenClock
 from collector.folder import DataFolder, create_folder
 from collector.ledger.entry import Entry
 from collector.revisions import apply_register
+from config.ruleset import load_ruleset
 from config.settings import PlantTable
 from evidence_api.web.app import create_app
-from metrics.result import Bound, Member, MetricResult, Verdict, Window
+from evidence_api.web.ratios import METRIC_ZH
+from metrics.report import Report, summarise
+from metrics.result import Bound, Member, MetricResult, Window
+from metrics.verdict import judge
 
 LAST_HOUR = 498_699  # 2026-11-22T03Z, 11:00-12:00 in the plant
 DAYS = 95
@@ -139,45 +144,67 @@ def d_line(device: str, hour: int, gap_s: int = 0, cause: str = "") -> str:
 
 def hour_text(hour: int) -> str:
     """Hours since 1970 as the format writes them."""
-    from datetime import UTC, datetime
-
     return f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%dT%HZ}"
 
 
 def report_body(folder: DataFolder, size: int | None, simulated: bool) -> dict[str, Any]:
-    """Three results and their verdicts."""
-    window = Window((LAST_HOUR - 720) * 3_600_000_000, LAST_HOUR * 3_600_000_000)
-
-    def members(proven: int, of: int) -> tuple[Member, ...]:
-        return tuple(
-            Member(d[0], d[1], i < proven, i < proven + 1, True, "networked" if i < proven else "coverage")
-            for i, d in enumerate(DEVICES[:of])
+    """Six results judged by the product's own rules, as `check --json` prints them."""
+    end_us = (LAST_HOUR + 1) * 3_600_000_000 // 86_400_000_000 * 86_400_000_000 - 8 * 3_600_000_000
+    results = tuple(
+        _result(metric, scope, end_us, numbers, simulated)
+        for metric, scope, numbers in (
+            ("M01", "plant", (4, 5, 7, 6)),
+            ("M03", "plant", (1, 2, 3, 3)),
+            ("M05", "line:L1", (3, 3, 4, 4)),
+            ("M06", "line:L1", (2, 3, 4, 3)),
+            ("M06", "plant", (2, 3, 4, 3)),
+            ("M13", "plant", (41, 41, 41, None)),
         )
+    )
+    rules = load_ruleset("GS25", METRIC_ZH)
+    day = date(2026, 11, 22)
+    criteria = rules.criteria_on(day)
+    verdicts = tuple(judge(c, c.value_on(day), results) for c in criteria)
+    report = Report(
+        at_us=end_us + 1,
+        end_us=end_us,
+        rules=rules,
+        results=results,
+        criteria=criteria,
+        verdicts=verdicts,
+        levels=summarise(rules, criteria, verdicts),
+        strips=(),
+        origin_class=folder.origin_class,
+        size=folder_size(folder) if size is None else size,
+        root="00" * 32,
+    )
+    return report.to_json()
 
-    def result(metric: str, scope: str, proven: int, seen: int, of: int, declared: int | None) -> MetricResult:
-        return MetricResult(
-            metric, 1, scope, window, Bound(proven, of), Bound(seen, of), Bound(of, of),
-            Bound(declared, of) if declared is not None else None, members(proven, of), (), (), (), simulated, "ok", (),
-        )  # fmt: skip
 
-    word = "insufficient_data" if simulated else "met"
-    verdicts = [
-        Verdict("GS25-12-3-3h", "short", simulated, 1, "devices", "coverage", "short"),
-        Verdict("GS25-12-3-3g", word, simulated, 0, "devices", "", "met"),
-        Verdict("GS25-12-3-3d", "short", simulated, 2, "devices", "", "short"),
-        Verdict("GS25-12-2c", word, simulated, 0, "days", "", "met"),
-    ]
-    results = [
-        result("M01", "plant", 4, 5, 7, 6),
-        result("M03", "plant", 1, 2, 3, 3),
-        result("M06", "L1", 2, 3, 4, 3),
-    ]
-    return {
-        "instrument": "GS25",
-        "size": folder_size(folder) if size is None else size,
-        "results": [r.to_json() for r in results],
-        "verdicts": [v.to_json() for v in verdicts],
-    }
+def _result(
+    metric: str, scope: str, end_us: int, numbers: tuple[int, int, int, int | None], simulated: bool
+) -> MetricResult:
+    proven, seen, of, declared = numbers
+    members = tuple(
+        Member(f"X{i}", f"设备{i}", i < proven, i < seen, True, "ok" if i < proven else "coverage") for i in range(of)
+    )
+    return MetricResult(
+        metric=metric,
+        version=1,
+        scope=scope,
+        window=Window(end_us - 30 * 86_400_000_000, end_us),
+        lower=Bound(proven, of),
+        value=Bound(seen, of),
+        upper=Bound(of, of),
+        declared=Bound(declared, of) if declared is not None else None,
+        members=members,
+        exclusions=(),
+        parameters=(),
+        inputs=(),
+        simulated=simulated,
+        status="ok",
+        notes=(),
+    )
 
 
 def folder_size(folder: DataFolder) -> int:
