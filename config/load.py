@@ -25,6 +25,11 @@ def load_settings(path: Path) -> Settings:
     return _model(Settings, read_toml(path), str(path))
 
 
+def parse_settings(text: str, file: str) -> Settings:
+    """The text of a settings file -> `Settings`. Errors: `ConfigError`."""
+    return _model(Settings, _toml(text, file), file)
+
+
 def load_register(path: Path) -> Register:
     """A register file (TOML) -> `Register`. Errors: `ConfigError` with every problem."""
     return parse_register(read_toml(path), str(path))
@@ -42,7 +47,7 @@ def parse_register(body: dict[str, Any], file: str) -> Register:
 def read_toml(path: Path) -> dict[str, Any]:
     """The file as a table. Errors: `ConfigError` for a missing or unreadable file, bytes that are not TOML."""
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise ConfigError([Problem(str(path), "", "expected a file, found none")]) from None
     except OSError as err:
@@ -58,8 +63,14 @@ def read_toml(path: Path) -> dict[str, Any]:
                 )
             ]
         ) from err
+    return _toml(text, str(path))
+
+
+def _toml(text: str, file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
-        raise ConfigError([Problem(str(path), "", f"expected TOML, found: {err}")]) from err
+        raise ConfigError([Problem(file, "", f"expected TOML, found: {err}")]) from err
 
 
 def _model(kind: type[M], body: dict[str, Any], file: str) -> M:

@@ -51,3 +51,33 @@ class Settings(_Table):
     rules: RulesTable = RulesTable()
     store: StoreTable = StoreTable()
     web: WebTable = WebTable()
+
+
+DEMO_PLANT = PlantTable(name="陇原精密制造（演示）", credit_code="91620100MA00DEM0X1", site="演示车间")
+
+
+def settings_text(name: str, credit_code: str, site: str, data: Path) -> str:
+    """A commented `plantproof.toml` with every default shown."""
+
+    def quoted(text: str) -> str:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    return f"""# PlantProof 工厂实证 · 站点设置 (site settings). 未写的键取所示默认值。
+
+[plant]
+name = {quoted(name)}              # 企业名称
+credit_code = {quoted(credit_code)}   # 统一社会信用代码
+site = {quoted(site)}
+
+[rules]
+instrument = "GS25"     # 甘工信发〔2025〕152号
+
+[store]
+folder = {quoted(str(data))}   # 数据目录
+flush_ms = 1000         # 每隔多久落盘一帧，确认即已落盘
+segment_minutes = 10    # 多久切一个数据段
+
+[web]
+host = "127.0.0.1"      # 只在本机
+port = 8420
+"""

@@ -31,7 +31,6 @@ TITLES = {
     "H-74": "证明等级",
 }
 EVALUATED = ("met", "short", "insufficient_data")
-_REPORT_DAY_OFFSET = timezone(timedelta(hours=8))
 
 
 def check_known(pack: Container, stated: bag.PackJson, known: Mapping[str, str] | None) -> tuple[str, str]:
@@ -51,12 +50,12 @@ def check_known(pack: Container, stated: bag.PackJson, known: Mapping[str, str] 
 
 
 def check_verdicts(
-    pack: Container, stated: bag.PackJson, report: dict[str, Any]
+    pack: Container, stated: bag.PackJson, report: dict[str, Any], tz: timezone
 ) -> tuple[list[tuple[str, str, str]], str]:
     """H-72. Out: (criterion, verdict, why) of those that numbers decide."""
     rules = bag.read_json(pack, bag.RULES, "H-72", TITLES["H-72"])
     at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=stated.body["at_ms"])
-    words = judge(rules, report["results"], at.astimezone(_plant_offset(report)).date())
+    words = judge(rules, report["results"], at.astimezone(tz).date())
     given = {v["criterion"]: (v["verdict"], v["numbers"]) for v in report["verdicts"]}
     wrong = sorted(i for i in set(words) | set(given) if words.get(i) != given.get(i))
     if wrong or len(given) != len(report["verdicts"]):
@@ -99,13 +98,6 @@ def check_origin(stated: bag.PackJson, ledger: Ledger, opened: Opened, report: d
         whole,
         f"{'全部' if len(present) == 1 else '创世'} {genesis}；台时 {total:,}，{bag.MARKS[whole] or '均为实采'}",
     )
-
-
-def _plant_offset(report: dict[str, Any]) -> timezone:
-    """The plant's offset, from T being a plant midnight: seconds of the UTC day at which the plant's day begins."""
-    second = report["end_us"] // 1_000_000 % 86_400
-    hours = -second // 3600 if second <= 43_200 else (86_400 - second) // 3600
-    return timezone(timedelta(hours=hours)) if second % 3600 == 0 else _REPORT_DAY_OFFSET
 
 
 def _refused(found: str) -> PackRefused:

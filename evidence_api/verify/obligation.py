@@ -10,7 +10,7 @@ import calendar
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import NamedTuple
 
 from evidence_api.verify.evidence import DAY_US, HOUR_US, MINUTE_US, Closure, Device, Evidence, Register, to_us
@@ -52,7 +52,8 @@ class Obligation:
 
     def __init__(self, evidence: Evidence, at_us: int) -> None:
         self.evidence = evidence
-        self.end_us = _midnight_before(evidence.registers, at_us)
+        self.tz = next((r.tz for r in reversed(evidence.registers) if r.effective_us < at_us), evidence.registers[0].tz)
+        self.end_us = _midnight_before(self.tz, at_us)
         self.registers = [r for r in evidence.registers if r.effective_us < self.end_us]
         self.by_rev = {r.rev: r for r in self.registers}
         self._effective = [r.effective_us for r in self.registers]
@@ -70,7 +71,7 @@ class Obligation:
 
     def last_months(self, months: int) -> tuple[int, int]:
         """[T - months, T) in µs, the day clamped to the month's end."""
-        tz = self.evidence.registers[-1].tz
+        tz = self.tz
         day = datetime.fromtimestamp(self.end_us // 1_000_000, UTC).astimezone(tz).date()
         year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
         first = date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
@@ -169,8 +170,7 @@ def total(masks: Iterable[Masks]) -> Counts:
     return counts
 
 
-def _midnight_before(registers: list[Register], at_us: int) -> int:
-    tz = next((r.tz for r in reversed(registers) if r.effective_us < at_us), registers[0].tz)
+def _midnight_before(tz: timezone, at_us: int) -> int:
     day = datetime.fromtimestamp(at_us // 1_000_000, UTC).astimezone(tz).date()
     return to_us(datetime(day.year, day.month, day.day, tzinfo=tz))
 

@@ -21,7 +21,8 @@ from evidence_api.verify.container import Container
 from evidence_api.verify.evidence import HOUR_US, MINUTE_US, Device, Evidence, Register
 from evidence_api.verify.findings import PackRefused
 from evidence_api.verify.history import Ledger, Seal
-from evidence_api.verify.lines import Hour, LineError, hour_number, hour_text, read_hoursfrom evidence_api.verify.tables import Gaps
+from evidence_api.verify.lines import Hour, LineError, hour_number, hour_text, read_hours
+from evidence_api.verify.tables import Gaps
 
 TITLES = {
     "C-27": "各小时的行与封存根、行数、合计一致",
@@ -47,7 +48,12 @@ class Opened:
 
 
 def open_hours(
-    pack: Container, stated: PackJson, seals: dict[int, Seal], registers: list[Register], evidence: Evidence
+    pack: Container,
+    stated: PackJson,
+    seals: dict[int, Seal],
+    spans: int,
+    registers: list[Register],
+    evidence: Evidence,
 ) -> Opened:
     """C-27; what C-28 finds is collected in `Opened.wrong_devices`."""
     first, end = (hour_number(x) for x in stated.body["hours"])
@@ -68,8 +74,9 @@ def open_hours(
         raise _refused("C-27", f"{hour_text(expected[position])}: 已封存而包内没有它的行")
     counts = stated.body["counts"]
     found = {"device_hours": opened.lines["D"], "parameter_hours": opened.lines["P"], "late_lines": opened.lines["L"]}
-    found |= {"commitments": 2 * opened.lines["D"] + opened.lines["L"], "seals": len(seals)}
-    if any(counts[k] != v for k, v in found.items()):
+    found |= {"commitments": 2 * opened.lines["D"] + opened.lines["L"], "seals": len(seals), "spans": spans}
+    found |= {"devices": len(evidence.devices)}
+    if counts != found:
         raise _refused("C-27", f"pack.json 的行数与包内不符: 应为 {found}")
     return opened
 

@@ -6,9 +6,12 @@ The address is left in `state/web.json` for `status` and the demo.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +39,7 @@ def serve(
         talk.print(f"--host: 只能是 127.0.0.1 或 ::1 (expected a loopback address, found {host})", markup=False)
         raise typer.Exit(2)
     try:
-        run_server(data, host, port, announce=lambda url: _announce(url, as_json=as_json))
+        interrupted = run_server(data, host, port, announce=lambda url: _announce(url, as_json=as_json))
     except FolderError as err:
         talk.print(str(err), markup=False)
         raise typer.Exit(err.exit_code) from err
@@ -44,14 +47,31 @@ def serve(
         fix = "换一个端口: --port 0 (pick a free port)"
         talk.print(f"{host}:{port}: 无法监听 (cannot listen): {err.strerror}\n    → {fix}", markup=False)
         raise typer.Exit(5) from err
+    if interrupted:
+        raise typer.Exit(130)
 
 
-def run_server(data: Path, host: str, port: int, announce: object = None) -> None:
-    """Serve until told to end. `announce(url)` is called once the socket listens. Errors: `FolderError`, `OSError`."""
+def run_server(data: Path, host: str, port: int, announce: Callable[[str], None] = lambda _: None) -> bool:
+    """Serve until told to end; True when SIGINT ended it. `announce(url)` is called once the socket listens.
+
+    Errors: `FolderError`, `OSError`.
+    """
     import uvicorn
 
     from collector.durable import write_durably
     from evidence_api.web.app import create_app
+
+    class Server(uvicorn.Server):
+        """uvicorn raises the signal again once it has ended well, so that no exit code could say so; this one does not."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            before = {name: signal.signal(name, self.handle_exit) for name in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                yield
+            finally:
+                for name, handler in before.items():
+                    signal.signal(name, handler)
 
     application = create_app(data)
     listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=64)
@@ -70,9 +90,10 @@ def run_server(data: Path, host: str, port: int, announce: object = None) -> Non
         timeout_keep_alive=5,
         limit_concurrency=64,
     )
-    if callable(announce):
-        announce(url)
-    uvicorn.Server(config).run(sockets=[listener])
+    server = Server(config)
+    announce(url)
+    server.run(sockets=[listener])
+    return signal.SIGINT in server._captured_signals
 
 
 def _announce(url: str, *, as_json: bool) -> None:

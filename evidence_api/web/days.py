@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from evidence_api.web.ledger_tail import EPOCH, Span, hour_number
 
@@ -70,6 +70,7 @@ class _Sums:
 
 _Key = tuple[str, int]  # device, local day number since 1970
 _FileSums = dict[_Key, _Sums]
+_File = tuple[tuple[int, int, int], _FileSums, int]  # (mtime, size, offset), sums, unreadable lines
 
 
 class DayBook:
@@ -77,62 +78,60 @@ class DayBook:
 
     def __init__(self, hours: Path) -> None:
         self._hours = hours
-        self._files: dict[Path, tuple[tuple[int, int, int], _FileSums, int]] = {}
+        self._files: dict[Path, _File] = {}
+        self._answer: tuple[tuple[Any, ...], dict[str, list[Day]]] | None = None
 
     def read(
         self, devices: Iterable[str], last: date, count: int, offset_h: int, spans: Iterable[Span] = ()
     ) -> dict[str, list[Day]]:
         """`count` days ending with `last` for each device. spans: hours that were missed and have no lines."""
         last_day = (last - EPOCH.date()).days
-        first_day = last_day - count + 1
-        days = range(first_day, last_day + 1)
-        total = self._sums(days, offset_h)
-        down = _missed_hours(spans, offset_h)
-        found: dict[str, list[Day]] = {}
-        for device in devices:
-            row = []
-            for number in days:
-                sums = total.get((device, number), _Sums())
-                row.append(_judge(EPOCH.date() + timedelta(days=number), sums, down.get((device, number), 0) * 3600))
-            found[device] = row
-        return found
+        days = range(last_day - count + 1, last_day + 1)
+        self._load(days, offset_h)
+        asked = (tuple(devices), days, offset_h, tuple(spans), tuple(stamp for stamp, _, _ in self._files.values()))
+        if self._answer is None or self._answer[0] != asked:  # between two seals nothing changes
+            self._answer = (asked, self._judged(asked[0], days, _missed_hours(asked[3], offset_h)))
+        return self._answer[1]
 
     @property
     def unreadable_lines(self) -> int:
         """Lines skipped in the files read last, because they are not what the format says."""
         return sum(bad for _, _, bad in self._files.values())
 
-    def _sums(self, days: range, offset_h: int) -> _FileSums:
-        """Local days touch the UTC files of the same day and of one neighbour."""
+    def _judged(self, devices: Iterable[str], days: range, missed: dict[_Key, int]) -> dict[str, list[Day]]:
         total: _FileSums = {}
-        wanted = {self._path(number) for number in range(days.start - 1, days.stop + 1)}
-        self._files = {path: kept for path, kept in self._files.items() if path in wanted}
-        for path in sorted(wanted):
-            for (device, number), sums in self._file(path, offset_h).items():
-                if number not in days:
-                    continue
-                into = total.setdefault((device, number), _Sums())
+        for _, sums_of_file, _ in self._files.values():
+            for key, sums in sums_of_file.items():
+                into = total.setdefault(key, _Sums())
                 into.in_service_s += sums.in_service_s
                 for cause, gap_s in (sums.gap_by_cause or {}).items():
                     into.add(0, gap_s, cause)
-        return total
+        dates = {number: EPOCH.date() + timedelta(days=number) for number in days}
+        nothing = _Sums()
+        return {
+            device: [_judge(dates[n], total.get((device, n), nothing), missed.get((device, n), 0) * 3600) for n in days]
+            for device in devices
+        }
+
+    def _load(self, days: range, offset_h: int) -> None:
+        """Local days touch the UTC files of the same day and of one neighbour."""
+        wanted = [self._path(number) for number in range(days.start - 1, days.stop + 1)]
+        self._files = {path: kept for path in wanted if (kept := self._file(path, offset_h)) is not None}
 
     def _path(self, day_number: int) -> Path:
         day = EPOCH.date() + timedelta(days=day_number)
         return self._hours / f"{day:%Y}" / f"{day:%m}" / f"{day:%d}.csv"
 
-    def _file(self, path: Path, offset_h: int) -> _FileSums:
+    def _file(self, path: Path, offset_h: int) -> _File | None:
         try:
             stat = path.stat()
         except FileNotFoundError:
-            self._files.pop(path, None)
-            return {}
+            return None
         stamp = (stat.st_mtime_ns, stat.st_size, offset_h)
         kept = self._files.get(path)
-        if kept is None or kept[0] != stamp:
-            kept = (stamp, *_sum_lines(path.read_text("ascii", errors="replace"), offset_h))
-            self._files[path] = kept
-        return kept[1]
+        if kept is not None and kept[0] == stamp:
+            return kept
+        return (stamp, *_sum_lines(path.read_text("ascii", errors="replace"), offset_h))
 
 
 def _sum_lines(text: str, offset_h: int) -> tuple[_FileSums, int]:

@@ -56,10 +56,11 @@ def _strip_values(at: Snapshot, days: Mapping[str, Sequence[Day]]) -> dict[str, 
     if register is None or last is None:
         return {"groups": [], "gaps": [], "gaps_shown": [], "gaps_left_off": 0}
     first = next((row[0].day for row in days.values() if row), last)
-    gaps = gaps_of(register, days)
+    groups = line_groups(register, days, at.contacts, at.offset_h, at.now_ms)
+    gaps = gaps_of(groups)
     kinds = {d.kind for row in days.values() for d in row}
     return {
-        "groups": line_groups(register, days, at.contacts, at.offset_h, at.now_ms),
+        "groups": groups,
         "ticks": month_ticks(first, STRIP_DAYS),
         "legend": [{"kind": k, "name": KIND_ZH[k], "rule": KIND_RULE[k]} for k in KIND_ZH if k != "none" or k in kinds],
         "kind_zh": KIND_ZH,

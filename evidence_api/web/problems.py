@@ -8,6 +8,7 @@ A bug is answered with 500 and no detail: the detail goes to the log, not to the
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import structlog
@@ -74,7 +75,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _bug(request: Request, err: Exception) -> JSONResponse:
-        structlog.get_logger().error("web_internal_error", path=request.url.path, exc_info=err)
+        trace = "".join(traceback.format_exception(err))  # no values of variables: they may be secret
+        structlog.get_logger().error("web_internal_error", path=request.url.path, trace=trace)
         return problem_response(
             500,
             "internal",

@@ -45,6 +45,7 @@ class Run:
     """Days [first, last] of one kind and cause, as one rectangle at `x` of `width`."""
 
     kind: Kind
+    cause: str
     first: date
     last: date
     x: int
@@ -119,20 +120,22 @@ def runs_of(days: Sequence[Day]) -> list[Run]:
     at = 0
     for (kind, cause), same in groupby(days, key=lambda d: (d.kind, d.cause if d.kind != "normal" else "")):
         part = list(same)
-        runs.append(Run(kind, part[0].day, part[-1].day, at * CELL, len(part) * CELL, _run_words(kind, cause, part)))
+        runs.append(
+            Run(kind, cause, part[0].day, part[-1].day, at * CELL, len(part) * CELL, _run_words(kind, cause, part))
+        )
         at += len(part)
     return runs
 
 
-def gaps_of(register: Register, days: Mapping[str, Sequence[Day]]) -> list[Gap]:
+def gaps_of(groups: Sequence[LineGroup]) -> list[Gap]:
     """Every run that is not 正常 or 未在册, longest first."""
-    found = []
-    for device in register.devices:
-        for run in runs_of(days.get(device.id, ())):
-            if run.kind not in ("normal", "none"):
-                count = run.width // CELL
-                cause = next(d.cause for d in days[device.id] if d.day == run.first)
-                found.append(Gap(device.name, run.kind, run.first, run.last, count, CAUSE_ZH.get(cause, cause)))
+    found = [
+        Gap(strip.name, run.kind, run.first, run.last, run.width // CELL, CAUSE_ZH.get(run.cause, run.cause))
+        for group in groups
+        for strip in group.strips
+        for run in strip.runs
+        if run.kind not in ("normal", "none")
+    ]
     return sorted(found, key=lambda g: (-g.day_count, g.first, g.name))
 
 

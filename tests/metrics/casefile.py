@@ -166,7 +166,9 @@ def _template(device: str, x: dict[str, Any]) -> dict[str, Any]:
 def _records(tables: dict[str, list[list[Any]]]) -> dict[str, str]:
     files = {}
     for name, columns in COLUMNS.items():
-        rows = [",".join(columns)] + [",".join(str(c) for c in row) for row in tables.get(name.removesuffix(".csv"), [])]
+        rows = [",".join(columns)] + [
+            ",".join(str(c) for c in row) for row in tables.get(name.removesuffix(".csv"), [])
+        ]
         files[name] = "\n".join(rows) + "\n"
     return files
 

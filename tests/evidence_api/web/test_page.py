@@ -10,7 +10,7 @@ import httpx
 
 from evidence_api.web.app import create_app
 from evidence_api.web.ratios import METRIC_ZH
-from tests_web import DEVICES, Plant, browser
+from tests.evidence_api.web.plant_folder import DEVICES, Plant, browser
 
 
 class Page(HTMLParser):
@@ -63,9 +63,9 @@ async def test_live_folder_has_no_mark_unless_one_result_is_simulated(make_plant
 
 async def test_numbers_are_those_of_the_report_cut_never_rounded(client: httpx.AsyncClient) -> None:
     text = re.sub(r"\s+", " ", (await overview(client)).text)
-    assert "申报 100.0 % 3/3" in text
-    assert "实测 66.6 % 2/3" in text
-    assert "可证明 33.3 % 1/3" in text
+    assert "申报100.0 % 3/3" in text
+    assert "实测66.6 % 2/3" in text
+    assert "可证明33.3 % 1/3" in text
     assert "还差 2 台" in text
     assert "第十二条(三)3" in text
     assert "甘工信发〔2025〕152号" in text

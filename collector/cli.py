@@ -1,0 +1,384 @@
+"""Commands of the collector: init, run, status, register, records, store, ledger.
+
+In: a data folder and files a person wrote. Out: tables on stdout (or JSON with --json), talk on stderr. Errors travel up to the front door
+(plantproof.py), which gives them their exit code. Nothing here is imported by the web process.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from config.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collector.folder import DataFolder
+
+root = typer.Typer()
+register_app = typer.Typer(help="设备台账 (the register)", no_args_is_help=True)
+records_app = typer.Typer(help="批次与工序记录、停机登记 (records and exclusions)", no_args_is_help=True)
+exclusion_app = typer.Typer(help="计划停机登记 (exclusions)", no_args_is_help=True)
+store_app = typer.Typer(help="数据存储 (the store)", no_args_is_help=True)
+ledger_app = typer.Typer(help="台账链 (the ledger)", no_args_is_help=True)
+records_app.add_typer(exclusion_app, name="exclusion")
+
+DEFAULT_DATA = Path("plantproof-data")
+SETTINGS = Path("plantproof.toml")
+Data = Annotated[Path, typer.Option("--data", help="数据目录 (data folder)")]
+AsJson = Annotated[bool, typer.Option("--json", help="以 JSON 输出 (JSON on stdout)")]
+Reason = Annotated[str, typer.Option("--reason", help="变更原因，审核员会看到 (why; the reviewer reads it)")]
+
+
+@root.command()
+def init(
+    name: Annotated[str, typer.Option(prompt="企业名称", help="企业名称 (plant name)")],
+    credit_code: Annotated[str, typer.Option(prompt="统一社会信用代码", help="18 位 (unified social credit code)")],
+    site: Annotated[str, typer.Option(help="厂区地址 (site)")] = "",
+    config: Annotated[Path, typer.Option("--config", help="设置文件 (settings file to write)")] = SETTINGS,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """建立数据目录、密钥和设置文件 (make the data folder, its keys and plantproof.toml)."""
+    from pydantic import ValidationError
+
+    from collector.clock import SystemClock
+    from collector.durable import write_durably
+    from collector.folder import create_folder
+    from config.load import parse_settings
+    from config.settings import settings_text
+
+    if config.exists():
+        raise ConfigError(
+            [Problem(str(config), "", "expected no file, found one", "换一个 --config，或先移走它 (move it away)")]
+        )
+    try:
+        text = settings_text(name, credit_code, site, data)
+        settings = parse_settings(text, str(config))
+    except ValidationError as err:  # pragma: no cover - parse_settings translates
+        raise ConfigError([Problem(str(config), "", str(err))]) from err
+    folder = create_folder(data, settings.plant, "live", SystemClock())
+    write_durably(config, text.encode())
+    out = Console()
+    out.print(f"✔ 数据目录 {folder.path}   设置 {config}   账本 {_origin(folder)}", markup=False)
+    out.print("  公钥 (public key) " + folder.genesis["public_key"], markup=False)
+    out.print(f"下一步: plantproof register apply 设备台账.toml --reason 首次建立 --data {data}", markup=False)
+
+
+@root.command()
+def run(
+    data: Data = DEFAULT_DATA,
+    config: Annotated[Path, typer.Option("--config", help="设置文件 (settings)")] = SETTINGS,
+    port: Annotated[int | None, typer.Option(help="页面端口，默认取设置 (web port)")] = None,
+) -> None:
+    """采集并提供页面，直到 Ctrl+C (collect and serve pages until stopped)."""
+    from collector.folder import open_folder
+    from collector.supervise import supervise
+
+    open_folder(data)
+    web = _settings(config).web.port if port is None else port
+    raise typer.Exit(
+        supervise(
+            {
+                "collector": ["collect", "--data", str(data), "--config", str(config)],
+                "web": ["serve", "--data", str(data), "--port", str(web)],
+            }
+        )
+    )
+
+
+@root.command(hidden=True)
+def collect(data: Data = DEFAULT_DATA, config: Annotated[Path, typer.Option("--config")] = SETTINGS) -> None:
+    """The collector process alone; `run` supervises it."""
+    import gc
+
+    import uvloop
+
+    from collector.folder import open_folder
+    from collector.run import Collector
+
+    collector = Collector(open_folder(data), _settings(config).store)
+    gc.freeze()
+    uvloop.run(collector.run())
+
+
+@root.command()
+def status(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """每台设备最近一次采集 (the newest contact of every device)."""
+    from collector.folder import open_folder
+    from collector.ledger import log
+    from collector.revisions import registers
+
+    folder = open_folder(data)
+    path = folder.state / "devices.json"
+    state: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"running": False, "devices": {}}
+    newest = log.last_of(folder.ledger, "seal")
+    state["newest_seal"] = newest.body["hour"] if newest else None
+    revisions = registers(folder)
+    names = {d.id: d.name for d in revisions[-1].register.devices if d.connection} if revisions else {}
+    if as_json:
+        _json(state)
+        return
+    table = Table("设备", "名称", "最近结果", "时间")
+    for device, name in names.items():
+        seen = state["devices"].get(device)
+        table.add_row(device, name, _outcome(seen), _local(seen["at_us"]) if seen else "—")
+    out = Console()
+    out.print(table)
+    running = "运行中" if state["running"] else "未运行"
+    out.print(f"采集 {running} · 最新封存小时 {state['newest_seal'] or '无'}", markup=False)
+
+
+@register_app.command("apply")
+def register_apply(
+    file: Annotated[Path, typer.Argument(help="设备台账 TOML (register file)")],
+    reason: Reason,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """校验并启用一版设备台账 (check and apply a register: a revision and a ledger leaf)."""
+    from collector.clock import SystemClock
+    from collector.folder import open_folder
+    from collector.revisions import apply_register
+
+    revision = apply_register(open_folder(data), file, reason, SystemClock(), getpass.getuser())
+    devices = revision.register.devices
+    Console().print(
+        f"✔ 台账第 {revision.rev} 版 · {len(devices)} 台设备 · {sum(d.connection is not None for d in devices)} 台联网采集 · "
+        f"{revision.sha256[:16]}",
+        markup=False,
+    )
+
+
+@register_app.command("check")
+def register_check(file: Annotated[Path, typer.Argument(help="设备台账 TOML (register file)")]) -> None:
+    """只校验，不启用 (check a register file, apply nothing)."""
+    from config.load import load_register
+
+    register = load_register(file)
+    Console().print(f"✔ {file}: {len(register.devices)} 台设备，没有问题 (no problems)", markup=False)
+
+
+@register_app.command("show")
+def register_show(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """列出各版台账及其原因 (revisions and their reasons)."""
+    from collector.folder import open_folder
+    from collector.revisions import registers
+
+    rows = [
+        {
+            "rev": r.rev,
+            "effective": _iso(r.effective_us),
+            "devices": len(r.register.devices),
+            "reason": r.reason,
+            "actor": r.actor,
+        }
+        for r in registers(open_folder(data))
+    ]
+    _rows(rows, ("版", "生效", "设备", "原因", "登记人"), as_json=as_json)
+
+
+@records_app.command("import")
+def records_import(
+    source: Annotated[Path, typer.Argument(help="含五个 CSV 的文件夹 (folder with the five CSV files)")],
+    reason: Reason,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """导入批次、工序、物料、检验、出入库 (import records: all of them or none)."""
+    from collector.clock import SystemClock
+    from collector.folder import open_folder
+    from collector.revisions import import_records
+
+    rev = import_records(open_folder(data), source, reason, SystemClock(), getpass.getuser())
+    Console().print(f"✔ 记录第 {rev} 版已导入 (revision {rev} imported)", markup=False)
+
+
+@exclusion_app.command("add")
+def exclusion_add(
+    device: Annotated[list[str], typer.Option("--device", help="设备编号，可多次 (device id, repeatable)")],
+    start: Annotated[str, typer.Option("--from", help="开始 ISO 8601，如 2026-10-01T08:00+08:00")],
+    end: Annotated[str, typer.Option("--to", help="结束 (end)")],
+    reason: Reason,
+    approver: Annotated[str, typer.Option(help="批准人 (who approved it)")],
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """登记计划停机：开始后 72 小时内登记才能扣除 (counts only when entered within 72 h of its start)."""
+    from collector.clock import SystemClock
+    from collector.folder import open_folder
+    from collector.revisions import add_exclusion
+
+    clock = SystemClock()
+    from_us, to_us = _moment("--from", start), _moment("--to", end)
+    found = add_exclusion(
+        open_folder(data),
+        tuple(device),
+        from_us,
+        to_us,
+        reason=reason,
+        approver=approver,
+        clock=clock,
+        actor=getpass.getuser(),
+    )
+    late = found.entered_us - found.from_us > 72 * 3_600_000_000
+    out = Console()
+    out.print(f"✔ {found.id} 已登记 · {len(found.devices)} 台", markup=False)
+    if late:
+        out.print("  开始已超过 72 小时：会列出，但不扣除 (entered late: shown, does not count)", markup=False)
+
+
+@exclusion_app.command("list")
+def exclusion_list(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """列出停机登记 (list exclusions)."""
+    from collector.folder import open_folder
+    from collector.revisions import exclusions
+
+    rows = [
+        {"id": x.id, "devices": " ".join(x.devices), "from": _iso(x.from_us), "to": _iso(x.to_us), "reason": x.reason}
+        for x in exclusions(open_folder(data))
+    ]
+    _rows(rows, ("编号", "设备", "开始", "结束", "原因"), as_json=as_json)
+
+
+@store_app.command("maintain")
+def store_maintain(
+    data: Data = DEFAULT_DATA, quiet: Annotated[bool, typer.Option("--quiet", help="无事不出声")] = False
+) -> None:
+    """把日志整理为数据段、封存小时、合并日文件 (segments, seals, merges; safe to repeat)."""
+    from collector.folder import open_folder
+    from collector.maintain import maintain
+
+    report = maintain(open_folder(data))
+    if not quiet or report.quarantined:
+        Console(stderr=True).print(
+            f"数据段 {report.segments} · 封存 {report.sealed} 小时 · 合并 {report.merged} · 清理日志 {report.removed}"
+            + "".join(f"\n  不认识的文件已移至 {q}" for q in report.quarantined),
+            markup=False,
+        )
+
+
+@store_app.command("restore-lines")
+def store_restore_lines(data: Data = DEFAULT_DATA) -> None:
+    """由原始数据重算小时行并与账本核对 (hour lines again from raw rows, checked against the ledger)."""
+    from collector.folder import open_folder
+    from collector.recompute import restore_lines
+
+    done, wrong = restore_lines(open_folder(data))
+    out = Console()
+    out.print(f"{'✔' if not wrong else '✘'} {done} 小时与封存一致，{len(wrong)} 小时不一致", markup=False)
+    for hour in wrong:
+        out.print(f"  {hour}: 重算的根与封存的不同 (root differs from the seal)", markup=False)
+    raise typer.Exit(6 if wrong else 0)
+
+
+@ledger_app.command("verify")
+def ledger_verify(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """核对账本：逐条、树根、签名、每小时的行 (entries, root, signature, the lines of every hour)."""
+    from collector.audit import audit
+
+    report = audit(data)
+    if as_json:
+        _json(report.to_json())
+    else:
+        out = Console()
+        for ok, text in report.steps:
+            out.print(f"{'✔' if ok else '✘'} {text}", markup=False)
+        out.print(
+            "本机核对不能证明外部锚定之前未被重写 (a local check cannot show what happened before an external anchor)",
+            markup=False,
+        )
+    raise typer.Exit(0 if report.sound else 6)
+
+
+@ledger_app.command("show")
+def ledger_show(
+    first: Annotated[int, typer.Argument(help="从第几条起，负数为末尾 (index; negative counts from the end)")] = -10,
+    count: Annotated[int, typer.Option("--count", help="条数 (how many)")] = 10,
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """看账本条目 (show entries)."""
+    from collector.folder import open_folder
+    from collector.ledger import log
+
+    entries = log.read_entries(open_folder(data).ledger)
+    start = max(0, len(entries) + first) if first < 0 else first
+    rows = [
+        {"index": i, "t": e.t, "at": _iso(e.at_ms * 1000), "actor": e.actor, "body": e.body}
+        for i, e in enumerate(entries[start : start + count], start)
+    ]
+    if as_json:
+        _json(rows)
+        return
+    for row in rows:
+        body = json.dumps(row["body"], ensure_ascii=False)
+        Console().print(
+            f"{row['index']:>6}  {row['at']}  {row['t']:<12} {row['actor']}  {body}", markup=False, soft_wrap=True
+        )
+
+
+def _settings(path: Path) -> Any:
+    from config.load import load_settings
+    from config.settings import DEMO_PLANT, Settings
+
+    return load_settings(path) if path.exists() else Settings(plant=DEMO_PLANT)
+
+
+def _moment(option: str, text: str) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        fix = "例如 2026-10-01T08:00+08:00 (time with its offset)"
+        raise ConfigError([Problem(option, "", f"expected a time with its offset, found {text!r}", fix)])
+    return int(at.timestamp() * 1_000_000)
+
+
+def _origin(folder: DataFolder) -> str:
+    from collector.ledger.checkpoint import origin_of
+
+    return origin_of(folder.genesis_line)
+
+
+def _outcome(seen: dict[str, Any] | None) -> str:
+    words = {
+        "ok": "正常",
+        "confirmed": "正常",
+        "timeout": "超时",
+        "refused": "拒绝连接",
+        "unreachable": "不可达",
+        "disconnected": "连接中断",
+        "protocol": "协议不符",
+        "device_failure": "设备故障",
+        "silent": "无消息",
+        "rejected": "内容无法识别",
+        "overflow": "有丢失",
+        "denied": "认证被拒",
+    }
+    return words[seen["outcome"]] if seen else "尚未采集"
+
+
+def _iso(us: int) -> str:
+    return datetime.fromtimestamp(us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _local(us: int) -> str:
+    return datetime.fromtimestamp(us // 1_000_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _rows(rows: list[dict[str, Any]], heads: tuple[str, ...], *, as_json: bool) -> None:
+    if as_json:
+        _json(rows)
+        return
+    table = Table(*heads)
+    for row in rows:
+        table.add_row(*(str(v) for v in row.values()))
+    Console().print(table)
+
+
+def _json(body: Any) -> None:
+    typer.echo(json.dumps(body, ensure_ascii=False, sort_keys=True))

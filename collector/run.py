@@ -1,0 +1,129 @@
+"""The collector process: adapters on one side, the journal on the other, everything right of the journal in a child.
+
+In: settings, a data folder with a register. Out: rows on disk, until a signal says stop. One device's failure touches nothing else.
+On SIGTERM or SIGINT: adapters are cancelled, what they had emitted is flushed, a stop frame and leaf are written (within 5 s).
+Refuses (`RunError`): a folder without a register. A journal that cannot be written ends the process loudly (exit 5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from adapters.batch import Batch, Outcome
+from adapters.contract import Adapter
+from adapters.registry import build
+from collector.capture import Capture, Cutting
+from collector.clock import SystemClock
+from collector.durable import write_durably
+from collector.folder import DataFolder
+from collector.revisions import registers
+from config.settings import StoreTable
+
+log = structlog.get_logger("collector")
+STATE_EVERY_S = 5.0
+STOP_WITHIN_S = 3.0
+
+
+class RunError(Exception):
+    """The collector cannot start (exit code 4)."""
+
+
+class Collector:
+    """One run of the collector over one data folder."""
+
+    def __init__(self, folder: DataFolder, store: StoreTable) -> None:
+        self._folder = folder
+        self._clock = SystemClock()
+        cutting = Cutting(store.flush_ms, store.segment_minutes * 60_000_000)
+        self._capture = Capture(folder, self._clock, cutting, self._maintain_in_child)
+        self._state: dict[str, dict[str, int | str]] = {}
+        self._child: asyncio.Task[None] | None = None
+        self._again = False
+
+    async def run(self) -> None:
+        """Collect until a signal comes. Errors: `RunError`, `JournalError`, `CaptureError`."""
+        adapters = self._adapters()
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        await self._capture.start("run")
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(a.run(self._emit, self._capture.identify)) for a in adapters]
+        tasks += [asyncio.create_task(self._beat()), asyncio.create_task(stopped.wait())]
+        log.info("collecting", devices=sum(len(a.devices) for a in adapters), adapters=len(adapters))
+        done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
+        await asyncio.wait(rest, timeout=STOP_WITHIN_S)
+        failure = next((e for t in done if (e := t.exception())), None)
+        if failure is None:
+            await self._capture.stop("signal")
+        self._write_state(running=False)
+        if self._child:
+            self._child.cancel()
+        if failure is not None:
+            raise failure
+
+    def _adapters(self) -> list[Adapter]:
+        revisions = registers(self._folder)
+        if not revisions:
+            raise RunError(
+                f"{self._folder.path}: 还没有设备台账 (expected an applied register, found none)\n"
+                "    → plantproof register apply 文件.toml --reason 首次建立"
+            )
+        return build(revisions[-1].register, self._clock)
+
+    async def _emit(self, batch: Batch) -> None:
+        await self._capture.emit(batch)
+        outcome = Outcome(int(batch.outcome[-1]))
+        self._state[batch.device] = {
+            "outcome": outcome.name.lower(),
+            "at_us": int(batch.source_us[-1] + batch.lag_us[-1]),
+        }
+
+    async def _beat(self) -> None:
+        """Keep hours closing and pages informed; a journal that fails here ends the run."""
+        while True:
+            await asyncio.sleep(STATE_EVERY_S)
+            await self._capture.tick()
+            self._write_state(running=True)
+
+    def _write_state(self, *, running: bool) -> None:
+        body = {"running": running, "at_us": self._clock.now_us(), "rows": self._capture.rows, "devices": self._state}
+        with suppress(OSError):  # state is for pages; it is never evidence and never stops collection
+            write_durably(self._folder.state / "devices.json", json.dumps(body).encode())
+
+    async def _maintain_in_child(self) -> None:
+        """Segments, seals and merges run in a child process; never two, and once more when a file closed meanwhile."""
+        if self._child and not self._child.done():
+            self._again = True
+            return
+        self._child = asyncio.create_task(self._maintain())
+
+    async def _maintain(self) -> None:
+        again = True
+        while again:
+            self._again = False
+            child = await asyncio.create_subprocess_exec(*maintain_command(self._folder.path))
+            try:
+                code = await child.wait()
+            except asyncio.CancelledError:
+                child.terminate()  # it repeats its step at the next start
+                await child.wait()
+                raise
+            if code:
+                log.error("maintenance failed; it is tried again at the next file", code=code)
+            again = self._again
+
+
+def maintain_command(path: Path) -> list[str]:
+    """The command line of the child that runs everything right of the journal."""
+    return [sys.executable, "-m", "plantproof", "store", "maintain", "--quiet", "--data", str(path)]

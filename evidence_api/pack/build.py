@@ -1,0 +1,224 @@
+"""From a data folder to a pack, and the same pack again (docs/format/pack.md: Order of one export).
+
+ 1 one build at a time (lock)     2 rules leaf when the newest one is another, then the intent leaf; its index + 1 is N
+ 3 evaluate at N                  4 read what N fixes, write the pack        5 the `pack` leaf
+`rebuild_pack` makes 3 and 4 again from pack.json's N and appends nothing.
+If the process dies after 2 the intent stays visible without a pack; after 4 the pack is there without its leaf: building again makes another.
+
+Errors: `PackError` (with an exit code), `FolderError`, `LedgerError`, `ConfigError`, `OSError`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from collector.clock import Clock
+from collector.folder import VERSION, DataFolder
+from collector.ledger import log
+from collector.ledger.checkpoint import origin_of
+from collector.ledger.entry import Entry, LedgerError, canonical_json
+from collector.recompute import recompute_hour
+from collector.revisions import record_revision, registers
+from collector.store.lines import read_lines
+from config.ruleset import RuleSet, parse_ruleset, shipped_rules
+from evidence_api.pack.inputs import PackError, PackInputs, Request, ledger_root
+from evidence_api.pack.writer import BuiltPack, write_pack
+from evidence_api.verify.bag import PackJson, read_pack_json
+from evidence_api.verify.container import open_container
+from evidence_api.verify.findings import PackRefused
+from evidence_api.verify.lines import hour_number
+from metrics.evaluate import evaluate
+from metrics.registry import METRICS
+from metrics.window import DAY_US, last_months
+
+LEAD_DAYS, MONTHS, HOUR_MS, HOUR_US = 7, 3, 3_600_000, 3_600_000_000
+NO_SEAL = "还没有封存的小时，无包可建 (no sealed hour yet)\n    → 让采集运行满一小时，或先 plantproof store maintain"
+Say = Callable[[str], None]
+
+
+def build_pack(
+    folder: DataFolder,
+    *,
+    instrument: str,
+    level: str,
+    at_ms: int | None,
+    clock: Clock,
+    actor: str,
+    say: Say = lambda _: None,
+) -> BuiltPack:
+    """A new pack in `packs/`. `at_ms` None: the end of the newest sealed hour."""
+    raw, rules = read_rules(instrument, level)
+    with _alone(folder):  # 1
+        lines = log.read_lines(folder.ledger)
+        entries = [Entry.parse(line) for line in lines]
+        at = newest_sealed_ms(entries) if at_ms is None else at_ms
+        request = _request(folder, lines, instrument, level, at)
+        leaves = [] if _rules_known(entries, rules) else [_rules_leaf(rules, clock)]
+        say("登记导出")
+        size = folder.append(*leaves, request.intent(clock.now_us() // 1000, actor))  # 2
+        say("计算指标")
+        inputs = read_inputs(folder, request, size, raw, rules)  # 3
+        say("写包")
+        built = write_pack(inputs, folder.packs)  # 4
+        body = {"pack_id": built.pack_id, "manifest_sha256": built.manifest_sha256, "size_bytes": built.size_bytes}
+        folder.append(Entry("pack", clock.now_us() // 1000, actor, body))  # 5
+        return built
+
+
+def rebuild_pack(folder: DataFolder, pack: Path, target: Path) -> BuiltPack:
+    """The pack that `pack` claims to be, built again at its N and written to `target`. Appends nothing."""
+    stated = _stated(pack)
+    body = stated.body
+    instrument, level = stated.text("instrument"), stated.text("level")
+    raw, rules = read_rules(instrument, level)
+    if hashlib.sha256(raw).hexdigest() != stated.text("rules_sha256"):
+        raise PackError(
+            f"{pack.name}: 包按另一份规则生成，本程序所带的 {instrument} 已不同 (the rules have changed)", 7
+        )
+    size, lines = body["ledger"]["size"], log.read_lines(folder.ledger)
+    if len(lines) < size or ledger_root(lines[:size]) != body["ledger"]["root"]:
+        raise PackError(f"{pack.name}: 不是由这个数据目录的台账导出的 (not from this ledger)", 6)
+    request = Request(
+        level,
+        instrument,
+        body["at_ms"],
+        (body["window"][0], body["window"][1]),
+        body["ledger"]["log"],
+        body["intent"]["size"],
+        body["intent"]["root"],
+    )
+    return write_pack(read_inputs(folder, request, size, raw, rules), target.parent, target.name)
+
+
+def read_inputs(folder: DataFolder, request: Request, size: int, raw_rules: bytes, rules: RuleSet) -> PackInputs:
+    """Everything at ledger size N. Errors: `PackError` when the entry before N is not the request's intent."""
+    lines = tuple(log.read_lines(folder.ledger)[:size])
+    entries = [Entry.parse(line) for line in lines]
+    if entries[-1].t != "pack_intent" or entries[-1].body["pack_id"] != request.pack_id:
+        raise PackError(f"台账第 {size} 条不是本包的导出登记 (entry {size} is not this pack's intent)", 6)
+    report = evaluate(folder, rules, request.at_ms * 1000, size, recompute=recompute_hour)
+    sealed = [hour_number(e.body["hour"]) for e in entries if e.t == "seal" and "span" not in e.body]
+    first = max(min(sealed), (request.window_ms[0] * 1000 - LEAD_DAYS * DAY_US) // HOUR_US)
+    revisions = registers(folder, size)
+    return PackInputs(
+        request=request,
+        lines=lines,
+        seed=folder.log_seed,
+        registers=tuple(_proven(folder.register / f"{r.rev:06d}.json", r.sha256) for r in revisions),
+        records=_records(folder, entries, size),
+        rules_yaml=raw_rules,
+        rules_json=rules_json(rules),
+        report=report.to_json(),
+        hours=(first, max(max(sealed) + 1, first)),
+        lines_of=lambda hour: read_lines(folder, hour),
+        program=VERSION,
+    )
+
+
+def read_rules(instrument: str, level: str) -> tuple[bytes, RuleSet]:
+    """A shipped instrument, exact bytes and model. Errors: `PackError` for an unknown one or a level it does not have."""
+    path = shipped_rules().get(instrument)
+    if path is None:
+        raise PackError(f"--rules {instrument}: 没有这个办法 (unknown); 现有 {'、'.join(shipped_rules())}", 2)
+    raw = path.read_bytes()
+    rules = parse_ruleset(raw, str(path), METRICS)
+    known = [x.id for x in rules.levels]
+    if level not in known:
+        raise PackError(f"--level {level}: {instrument} 没有这个梯次 (unknown level); 现有 {'、'.join(known)}", 2)
+    return raw, rules
+
+
+def rules_json(rules: RuleSet) -> bytes:
+    """The rules as canonical JSON with every default written out; without the digest, which is the YAML's."""
+    return canonical_json(rules.model_dump(mode="json", by_alias=True, exclude={"sha256"}))
+
+
+def known_rules() -> dict[str, str]:
+    """What `verify` compares with: SHA-256 of each shipped rules file -> SHA-256 of its canonical JSON."""
+    found = {}
+    for path in shipped_rules().values():
+        raw = path.read_bytes()
+        rules = parse_ruleset(raw, str(path), METRICS)
+        found[hashlib.sha256(raw).hexdigest()] = hashlib.sha256(rules_json(rules)).hexdigest()
+    return found
+
+
+def newest_sealed_ms(entries: list[Entry]) -> int:
+    """End of the newest sealed hour. Errors: `PackError` when there is none."""
+    hours = [hour_number(e.body["hour"]) for e in entries if e.t == "seal" and "span" not in e.body]
+    if not hours:
+        raise PackError(NO_SEAL, 3)
+    return (max(hours) + 1) * HOUR_MS
+
+
+def _request(folder: DataFolder, lines: list[bytes], instrument: str, level: str, at_ms: int) -> Request:
+    newest_sealed_ms([Entry.parse(line) for line in lines])
+    revisions = registers(folder)
+    in_force = [r for r in revisions if r.effective_us < at_ms * 1000] or revisions[:1]
+    if not in_force:
+        raise PackError("还没有设备台账 (no register)\n    → plantproof register apply 文件 --reason 事由", 3)
+    window = last_months(at_ms * 1000, MONTHS, in_force[-1].register.calendar.tz)
+    span = (window.start_us // 1000, window.end_us // 1000)
+    return Request(level, instrument, at_ms, span, origin_of(lines[0]), len(lines), ledger_root(lines))
+
+
+def _rules_known(entries: list[Entry], rules: RuleSet) -> bool:
+    leaves = [e.body for e in entries if e.t == "rules" and e.body["instrument"] == rules.id]
+    return bool(leaves) and leaves[-1]["sha256"] == rules.sha256
+
+
+def _rules_leaf(rules: RuleSet, clock: Clock) -> Entry:
+    body = {"instrument": rules.id, "sha256": rules.sha256, "edition": rules.edition}
+    return Entry("rules", clock.now_us() // 1000, "plantproof", body)
+
+
+def _records(folder: DataFolder, entries: list[Entry], size: int) -> Mapping[str, bytes]:
+    newest = record_revision(folder, size)
+    leaves = [e.body for e in entries if e.t == "records"]
+    wanted = [b for b in leaves if b["kind"] == "exclusion" or (newest and b["rev"] == newest[0])]
+    return {
+        f"{b['rev']:06d}/{name}": _proven(folder.records / f"{b['rev']:06d}" / name, digest)
+        for b in wanted
+        for name, digest in b["files"].items()
+    }
+
+
+def _proven(path: Path, sha256: str) -> bytes:
+    try:
+        raw = path.read_bytes()
+    except OSError as err:
+        raise LedgerError(f"{path}: expected the revision its leaf names, found {err.strerror}") from err
+    if hashlib.sha256(raw).hexdigest() != sha256:
+        raise LedgerError(f"{path}: the file was changed after its leaf was written")
+    return raw
+
+
+def _stated(pack: Path) -> PackJson:
+    try:
+        with pack.open("rb") as file:
+            return read_pack_json(open_container(file))
+    except PackRefused as err:
+        raise PackError(f"{pack.name}: {err}", 6) from err
+
+
+@contextmanager
+def _alone(folder: DataFolder) -> Iterator[None]:
+    folder.packs.mkdir(exist_ok=True)
+    with (folder.packs / ".lock").open("ab") as file:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        for left in (*folder.packs.glob(".*.stage"), *folder.packs.glob(".*.tmp")):
+            _sweep(left)
+        yield
+
+
+def _sweep(path: Path) -> None:
+    """What a build that died left behind."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

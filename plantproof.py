@@ -1,0 +1,204 @@
+"""The front door: mounts each package's commands into one `plantproof`, gives errors their exit codes, wires the demo.
+
+Exit codes: 0 good · 1 internal · 2 usage · 3 ran and found problems · 4 configuration or import invalid · 5 environment · 6 changed or
+malformed · 7 cannot tell · 8 genuine, but simulated or replayed · 130 interrupted.
+Nothing heavy is imported before the command that needs it is known: the web process must stay small.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import adapters.cli
+import evidence_api.cli
+import typer
+
+import collector.cli
+import evidence_api.web.cli
+import metrics.cli
+import simulators.cli
+
+if TYPE_CHECKING:
+    from collector.clock import DrivenClock
+    from collector.folder import DataFolder
+    from simulators.story import Event, Story
+    from simulators.workshop import Ports
+
+app = typer.Typer(
+    help="PlantProof 工厂实证：采集、计算、评判、出证，离线可核验。",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for mounted in (collector.cli.root, metrics.cli.app, evidence_api.web.cli.app, adapters.cli.app, simulators.cli.app):
+    app.add_typer(mounted)
+app.add_typer(collector.cli.register_app, name="register")
+app.add_typer(collector.cli.records_app, name="records")
+app.add_typer(collector.cli.store_app, name="store")
+app.add_typer(collector.cli.ledger_app, name="ledger")
+app.add_typer(evidence_api.cli.app)
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="做完一遍即退出 (do it once, then exit)")] = False,
+    data: Annotated[Path, typer.Option("--data", help="演示数据目录，每次重新生成 (made anew each time)")] = Path(
+        "plantproof-demo"
+    ),
+    port: Annotated[int, typer.Option(help="页面端口，0 为任选 (web port, 0 picks one)")] = 8420,
+) -> None:
+    """演示：24 台模拟设备、95 天历史、页面和证据包，一条命令 (the whole path over a simulated workshop)."""
+    from simulators.demo import run_demo
+
+    raise typer.Exit(run_demo(data, port, once=once))
+
+
+@app.command("demo-history", hidden=True)
+def demo_history(data: Path, today: str, end_hour: int, ports: str) -> None:
+    """Fill the demo's history; a child of `demo`, so that its memory is given back."""
+    import asyncio
+    import json
+    from datetime import date
+
+    from simulators.story import Story
+    from simulators.workshop import Ports
+
+    asyncio.run(_fill(data, Story(date.fromisoformat(today)), end_hour, Ports(**json.loads(ports))))
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; its exit code."""
+    try:
+        code = app(arguments, prog_name="plantproof", standalone_mode=False)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as err:  # the one place where every error gets words and a code
+        return _explain(err)
+    return code if isinstance(code, int) else 0
+
+
+def _explain(err: Exception) -> int:
+    from click.exceptions import Abort, ClickException, Exit
+
+    if isinstance(err, Exit):
+        return err.exit_code
+    if isinstance(err, Abort):
+        return 130
+    if isinstance(err, ClickException):
+        err.show()
+        return err.exit_code
+    code = _code_of(err)
+    if code is not None:
+        sys.stderr.write(f"✘ {err}\n")
+        return code
+    return _crash(err)
+
+
+def _code_of(err: Exception) -> int | None:
+    """The exit code of an error of ours; None for what nobody expected."""
+    from collector.folder import FolderError
+    from collector.ledger.entry import LedgerError
+    from config.errors import ConfigError
+
+    if isinstance(err, ConfigError):
+        return 4
+    if isinstance(err, FolderError):
+        return err.exit_code
+    if isinstance(err, LedgerError):
+        return 6
+    names = {t.__name__ for t in type(err).__mro__}
+    if names & {"JournalError", "CaptureError", "StoreError"} or isinstance(err, OSError):
+        return 5
+    return 4 if "RunError" in names else None
+
+
+def _crash(err: Exception) -> int:
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="plantproof-crash-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(err, file=file)
+    sys.stderr.write(f"✘ 内部错误 (internal error): {err}\n    → 报告 (report): {file.name}\n")
+    if os.environ.get("PLANTPROOF_DEBUG"):
+        traceback.print_exception(err)
+    return 1
+
+
+async def _fill(data: Path, story: Story, end_hour: int, ports: Ports) -> None:
+    """95 days by a driven clock: what people entered when they entered it, and one frame of every machine's polls an hour."""
+    import asyncio
+
+    from rich.progress import track
+
+    from collector.capture import DRIVEN, Capture
+    from collector.clock import DrivenClock
+    from collector.folder import create_folder
+    from collector.maintain import maintain
+    from config.settings import DEMO_PLANT
+    from simulators.history import hours
+    from simulators.story import HOUR_US
+    from simulators.truth import write_truth
+
+    clock = DrivenClock(story.first_hour * HOUR_US)
+    folder = create_folder(data, DEMO_PLANT, "simulated", clock)
+    todo = sorted(story.events(), key=lambda e: e.at_us)
+    capture = Capture(folder, clock, DRIVEN)
+    todo = _enter(folder, story, ports, todo, clock, story.first_hour * HOUR_US)
+    await capture.start("demo history")
+    total = end_hour - story.first_hour
+    for hour, batches in track(hours(story, story.first_hour, end_hour), "生成历史", total, transient=True):
+        todo = _enter(folder, story, ports, todo, clock, (hour + 1) * HOUR_US - 1)
+        clock.advance_to((hour + 1) * HOUR_US - 1)
+        await asyncio.gather(*(capture.emit(b) for b in batches))
+        if (hour - story.first_hour) % 168 == 167:
+            maintain(folder)
+    _enter(folder, story, ports, todo, clock, end_hour * HOUR_US)
+    await capture.stop("history complete")
+    write_truth(story, story.first_hour, end_hour, data / "truth.jsonl")
+
+
+def _enter(
+    folder: DataFolder, story: Story, ports: Ports, todo: list[Event], clock: DrivenClock, until_us: int
+) -> list[Event]:
+    """Apply the story's register revisions, exclusions and imports that are due; the rest."""
+    import tempfile
+
+    from collector.revisions import add_exclusion, apply_register, import_records
+    from simulators.workshop import records, register_toml
+
+    for event in [e for e in todo if e.at_us <= until_us]:
+        clock.advance_to(event.at_us)
+        with tempfile.TemporaryDirectory() as name:
+            place = Path(name)
+            if event.kind == "register":
+                (place / "register.toml").write_text(register_toml(story, event.revision, ports), encoding="utf-8")
+                apply_register(folder, place / "register.toml", event.reason, clock, event.actor)
+            elif event.kind == "exclusion":
+                add_exclusion(
+                    folder,
+                    event.devices,
+                    event.from_us,
+                    event.to_us,
+                    reason=event.reason,
+                    approver=event.actor,
+                    clock=clock,
+                    actor=event.actor,
+                )
+            else:
+                for file, text in records(story).items():
+                    (place / file).write_text(text, encoding="utf-8")
+                import_records(folder, place, event.reason, clock, event.actor)
+    return [e for e in todo if e.at_us > until_us]
+
+
+if __name__ == "__main__":
+    main()
