@@ -40,7 +40,8 @@ app.add_typer(collector.cli.register_app, name="register")
 app.add_typer(collector.cli.records_app, name="records")
 app.add_typer(collector.cli.store_app, name="store")
 app.add_typer(collector.cli.ledger_app, name="ledger")
-app.add_typer(evidence_api.cli.app)
+app.add_typer(evidence_api.cli.pack, name="pack")
+app.command("verify")(evidence_api.cli.verify)
 
 
 @app.command()
@@ -172,10 +173,14 @@ def _enter(
     """Apply the story's register revisions, exclusions and imports that are due; the rest."""
     import tempfile
 
+    from collector.maintain import maintain
     from collector.revisions import add_exclusion, apply_register, import_records
     from simulators.workshop import records, register_toml
 
-    for event in [e for e in todo if e.at_us <= until_us]:
+    due = [e for e in todo if e.at_us <= until_us]
+    if due:
+        maintain(folder)  # hours before the entry are sealed before it, as they would have been
+    for event in due:
         clock.advance_to(event.at_us)
         with tempfile.TemporaryDirectory() as name:
             place = Path(name)

@@ -1,13 +1,14 @@
 """`plantproof check` 自评 and `plantproof ratio` 指标: what the numbers say today, and why.
 
 In: a data folder, an instrument, a moment. Out: tables, or the report as JSON on stdout (the page shows those same bytes).
-Reads only. Exit codes: 0 every criterion that numbers decide is met, 3 some are not, 2 usage, 4 rules or records invalid, 5 no folder.
+Reads only. Exit codes: 0 every criterion that numbers decide is met, 3 some are not, 2 usage, else what the front door gives an error.
 """
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,12 +16,12 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from collector.folder import DataFolder
     from metrics.report import Report
 
 app = typer.Typer(help="自评与指标 (verdicts and ratios)")
 
 BELOW_THE_BAR = 3
-LEDGER_BROKEN = 5
 
 Data = Annotated[Path, typer.Option("--data", help="数据目录 (data folder)")]
 Rules = Annotated[str, typer.Option("--rules", help="办法编号或规则文件 (instrument id or rules file)")]
@@ -71,8 +72,7 @@ def ratio(
 
     if metric and metric not in METRICS:
         known = "、".join(f"{k} {TITLES[k]}" for k in METRICS)
-        Console(stderr=True).print(f"没有指标 {metric!r} (unknown metric); 现有 {known}", markup=False)
-        raise typer.Exit(2)
+        raise typer.BadParameter(f"没有指标 {metric!r} (unknown metric); 现有 {known}", param_hint="METRIC")
     report = _report(data, rules, at, "")
     results = [r for r in report.results if metric in ("", r.metric)]
     if as_json:
@@ -88,36 +88,28 @@ def ratio(
 
 
 def _report(data: Path, rules: str, at: str, level: str) -> Report:
-    """The report asked for. Anything that cannot be used ends the command with its words and its exit code."""
+    """The report asked for. Errors travel up to the front door, which gives them their exit code."""
     from collector.clock import SystemClock
-    from collector.folder import FolderError, open_folder
-    from collector.ledger.entry import LedgerError
-    from collector.recompute import recompute_hour
+    from collector.folder import open_folder
     from collector.revisions import registers
-    from config.errors import ConfigError
     from config.ruleset import load_ruleset
     from metrics.evaluate import evaluate
     from metrics.registry import METRICS
 
-    talk = Console(stderr=True)
-    try:
-        chosen = load_ruleset(rules, METRICS)
-        if level and level not in {x.id for x in chosen.levels}:
-            known = "、".join(f"{x.id} {x.title}" for x in chosen.levels)
-            talk.print(f"--level: 没有梯次 {level!r} (unknown level); 现有 {known}", markup=False)
-            raise typer.Exit(2)
-        folder = open_folder(data)
-        at_us = _moment_us(at, registers(folder)) if at else SystemClock().now_us()
-        return evaluate(folder, chosen, at_us, level=level or None, recompute=recompute_hour)
-    except ConfigError as err:
-        talk.print(str(err), markup=False)
-        raise typer.Exit(4) from err
-    except FolderError as err:
-        talk.print(str(err), markup=False)
-        raise typer.Exit(err.exit_code) from err
-    except LedgerError as err:
-        talk.print(f"{data}: 账本不可用 (ledger not usable): {err}", markup=False)
-        raise typer.Exit(LEDGER_BROKEN) from err
+    chosen = load_ruleset(rules, METRICS)
+    if level and level not in {x.id for x in chosen.levels}:
+        known = "、".join(f"{x.id} {x.title}" for x in chosen.levels)
+        raise typer.BadParameter(f"没有梯次 {level!r} (unknown level); 现有 {known}", param_hint="--level")
+    folder = open_folder(data)
+    at_us = _moment_us(at, registers(folder)) if at else SystemClock().now_us()
+    return evaluate(folder, chosen, at_us, level=level or None, recompute=_from_raw_rows)
+
+
+def _from_raw_rows(folder: DataFolder, hours: Sequence[int]) -> dict[int, list[str]]:
+    from collector.recompute import recompute_hours
+
+    sealed = recompute_hours(folder, hours)
+    return {hour: [line.decode() for line in found.lines] for hour, found in sealed.items()}
 
 
 def _moment_us(text: str, revisions: list[Any]) -> int:
@@ -126,9 +118,8 @@ def _moment_us(text: str, revisions: list[Any]) -> int:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        example = date(2026, 10, 1).isoformat()
-        Console(stderr=True).print(f"--at: 应为时间，如 {example} (expected ISO 8601), found {text!r}", markup=False)
-        raise typer.Exit(2) from None
+        words = f"应为时间，如 2026-10-01 (expected ISO 8601), found {text!r}"
+        raise typer.BadParameter(words, param_hint="--at") from None
     aware = at if at.tzinfo else at.replace(tzinfo=tz)
     return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 

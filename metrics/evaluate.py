@@ -31,7 +31,7 @@ from metrics.stable_running import device_days
 from metrics.verdict import judge
 from metrics.window import HOUR_US, cut_off_us, hour_number, hours_of, local_day
 
-Recompute = Callable[[DataFolder, int], list[str]]
+Recompute = Callable[[DataFolder, Sequence[int]], dict[int, list[str]]]
 CHINA = timezone(timedelta(hours=8))  # while no register says otherwise
 
 

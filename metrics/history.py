@@ -9,16 +9,18 @@ Source: GS25 第十二条(二) 历史数据可追溯; catalogue §4.1 M12. Exact
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 import polars as pl
 
-from metrics.inputs import Inputs
+from collector.ledger.entry import LedgerError
+from collector.store.segment import StoreError
+from metrics.inputs import Inputs, Recompute
 from metrics.members import ratio_of_members
 from metrics.result import Member, MetricResult
 from metrics.window import hour_text, hours_of
 
 CHALLENGES = 50
+UNREADABLE = (StoreError, LedgerError, OSError, ValueError)
 COVERED, PRESENCE, PROCESS = 6, -2, -1  # fields of a D line, docs/format/hour-lines.md
 
 
@@ -31,13 +33,10 @@ def history_traceable(inputs: Inputs) -> list[MetricResult]:
     ).select("device", "hour", "covered", "presence_commit", "process_commit")
     seed = hashlib.sha256(inputs.ledger_root).digest()
     drawn = _draw(eligible, seed)
-    lines: dict[int, dict[str, list[str]] | None] = {}
+    lines = _recomputed(inputs.recompute, sorted(set(drawn["hour"].to_list())))
     members = []
     for device, hour, covered, presence, process in drawn.iter_rows():
-        if inputs.recompute is not None and hour not in lines:
-            lines[hour] = _recomputed(inputs.recompute, hour)
-        sealed = (f"{covered:015x}", presence, process)
-        members.append(_member(device, hour, sealed, lines.get(hour)))
+        members.append(_member(device, hour, (f"{covered:015x}", presence, process), lines.get(hour)))
     notes = (
         [] if len(members) == CHALLENGES else [f"可抽取的台时不足 {CHALLENGES} 个 (fewer than {CHALLENGES} to draw)"]
     )
@@ -68,12 +67,22 @@ def _draw(eligible: pl.DataFrame, seed: bytes) -> pl.DataFrame:
     return ordered[chosen]
 
 
-def _recomputed(recompute: Callable[[int], list[str]], hour: int) -> dict[str, list[str]] | None:
-    """D lines of the hour by device, from raw rows; None when those cannot be read."""
+def _recomputed(recompute: Recompute | None, hours: list[int]) -> dict[int, dict[str, list[str]]]:
+    """D lines by hour and device, from raw rows; hours that cannot be read are left out."""
+    if recompute is None:
+        return {}
     try:
-        rows = [line.split(",") for line in recompute(hour)]
-    except (OSError, ValueError):
-        return None
+        found = recompute(hours)
+    except UNREADABLE:
+        if len(hours) < 2:
+            return {}
+        middle = len(hours) // 2  # one lost file must not hide the others
+        return _recomputed(recompute, hours[:middle]) | _recomputed(recompute, hours[middle:])
+    return {hour: _device_lines(lines) for hour, lines in found.items()}
+
+
+def _device_lines(lines: list[str]) -> dict[str, list[str]]:
+    rows = [line.split(",") for line in lines]
     return {fields[1]: fields for fields in rows if fields[0] == "D"}
 
 

@@ -7,7 +7,7 @@ Definitions: docs/metrics.md §0. The protocols name what is used of the collect
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timezone
 from functools import cached_property
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from metrics.minutes import Minutes
 
+Recompute = Callable[[Sequence[int]], dict[int, list[str]]]
 MONTHS = 3  # GS25 第十二条(二): 稳定运行≥3个月; the window of M11, M12, M13
 NETWORK_DAYS = 30  # catalogue §4.1 M01
 LEAD_DAYS = 7  # operations that began before the window (M13)
@@ -91,7 +92,7 @@ class Excusing:
 class Inputs:
     """end_us: T, a plant midnight. revisions: ascending. down: [from_us, to_us) in which the collector did not run.
 
-    recompute: all lines of one hour again from raw rows (`collector.recompute.recompute_hour`); None where there are none.
+    recompute: all lines of some hours again from raw rows (`collector.recompute`); None where there are none.
     """
 
     end_us: int
@@ -104,7 +105,7 @@ class Inputs:
     origin_class: str = "live"
     ledger_size: int = 0
     ledger_root: bytes = b""
-    recompute: Callable[[int], list[str]] | None = None
+    recompute: Recompute | None = None
 
     @property
     def three_months(self) -> Window:

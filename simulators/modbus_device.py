@@ -54,7 +54,7 @@ class ModbusDevice:
         empty = SimData(0, values=[0] * _SIZE, datatype=DataType.REGISTERS)
         bits = SimData(0, values=[False] * 16, datatype=DataType.BITS)
         device = SimDevice(id=0, simdata=([bits], [bits], [empty], [empty]), action=self._refresh)
-        self._server, self._port = await serve_modbus(device, self._port, self._names, lambda: self._failure)
+        self._server, self._port = await serve_modbus(device, self._port, self._names, failure=lambda: self._failure)
 
     async def stop(self) -> None:
         """Close the port and every connection."""
@@ -108,22 +108,29 @@ def _words(point: PointSpec, order: str, value: object) -> list[int]:
 
 
 async def serve_modbus(
-    device: SimDevice, port: int, names: dict[int, str], failure: Callable[[], str]
+    device: SimDevice,
+    port: int,
+    names: dict[int, str],
+    *,
+    failure: Callable[[], str] = str,
+    on_answer: Callable[[ModbusPDU], None] | None = None,
 ) -> tuple[ModbusTcpServer, int]:
     """A listening server on 127.0.0.1 and its port. `names`: its 43/14 objects; while `failure()` is "silent" it says nothing.
 
     pymodbus keeps one identity for the whole process, so each answer gets the objects of its own device here.
     """
 
-    def name(sending: bool, pdu: ModbusPDU) -> ModbusPDU:
+    def answer(sending: bool, pdu: ModbusPDU) -> ModbusPDU:
         if sending and isinstance(pdu, ReadDeviceInformationResponse):
             pdu.information = dict(names)
+        elif sending and on_answer is not None:
+            on_answer(pdu)
         return pdu
 
     def cut(sending: bool, data: bytes) -> bytes:
         return b"" if sending and failure() == "silent" else data
 
-    server = ModbusTcpServer(device, address=("127.0.0.1", port), trace_packet=cut, trace_pdu=name)
+    server = ModbusTcpServer(device, address=("127.0.0.1", port), trace_packet=cut, trace_pdu=answer)
     await server.serve_forever(background=True)
     listener: Any = server.transport
     return server, int(listener.sockets[0].getsockname()[1])

@@ -114,7 +114,12 @@ class Subscriptions:
             more = await uaclient.create_monitored_items(_item_parameters(sub, again, size, with_filter=False))
             by_index = {w.index: r for w, r in zip(again, more, strict=True)}
             results = [by_index.get(w.index, r) for w, r in zip(part, results, strict=True)]
-        small = [r.RevisedQueueSize for r in results if r.StatusCode.is_good() and r.RevisedQueueSize < size]
+        granted = [
+            (w.queue or size, int(r.RevisedQueueSize))
+            for w, r in zip(part, results, strict=True)
+            if r.StatusCode.is_good()
+        ]
+        small = [g for asked, g in granted if g < asked]
         if small:
             log.warning(
                 "服务器缩小了队列, 突发时可能丢值 the server made the queues smaller",

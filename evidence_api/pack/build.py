@@ -3,7 +3,7 @@
  1 one build at a time (lock)     2 rules leaf when the newest one is another, then the intent leaf; its index + 1 is N
  3 evaluate at N                  4 read what N fixes, write the pack        5 the `pack` leaf
 `rebuild_pack` makes 3 and 4 again from pack.json's N and appends nothing.
-If the process dies after 2 the intent stays visible without a pack; after 4 the pack is there without its leaf: building again makes another.
+If the process dies after 2 the intent stays visible without a pack; after 4 the pack lies there without its leaf.
 
 Errors: `PackError` (with an exit code), `FolderError`, `LedgerError`, `ConfigError`, `OSError`.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,19 +21,19 @@ from collector.clock import Clock
 from collector.folder import VERSION, DataFolder
 from collector.ledger import log
 from collector.ledger.checkpoint import origin_of
-from collector.ledger.entry import Entry, LedgerError, canonical_json
-from collector.recompute import recompute_hour
+from collector.ledger.entry import Entry, LedgerError
+from collector.recompute import recompute_hours
 from collector.revisions import record_revision, registers
-from collector.store.lines import read_lines
-from config.ruleset import RuleSet, parse_ruleset, shipped_rules
+from collector.store.lines import day_file
+from config.ruleset import RuleSet
 from evidence_api.pack.inputs import PackError, PackInputs, Request, ledger_root
+from evidence_api.pack.rules import read_rules, rules_json
 from evidence_api.pack.writer import BuiltPack, write_pack
 from evidence_api.verify.bag import PackJson, read_pack_json
 from evidence_api.verify.container import open_container
 from evidence_api.verify.findings import PackRefused
-from evidence_api.verify.lines import hour_number
+from evidence_api.verify.lines import hour_number, hour_text
 from metrics.evaluate import evaluate
-from metrics.registry import METRICS
 from metrics.window import DAY_US, last_months
 
 LEAD_DAYS, MONTHS, HOUR_MS, HOUR_US = 7, 3, 3_600_000, 3_600_000_000
@@ -101,7 +101,7 @@ def read_inputs(folder: DataFolder, request: Request, size: int, raw_rules: byte
     entries = [Entry.parse(line) for line in lines]
     if entries[-1].t != "pack_intent" or entries[-1].body["pack_id"] != request.pack_id:
         raise PackError(f"台账第 {size} 条不是本包的导出登记 (entry {size} is not this pack's intent)", 6)
-    report = evaluate(folder, rules, request.at_ms * 1000, size, recompute=recompute_hour)
+    report = evaluate(folder, rules, request.at_ms * 1000, size, recompute=_from_raw_rows)
     sealed = [hour_number(e.body["hour"]) for e in entries if e.t == "seal" and "span" not in e.body]
     first = max(min(sealed), (request.window_ms[0] * 1000 - LEAD_DAYS * DAY_US) // HOUR_US)
     revisions = registers(folder, size)
@@ -115,37 +115,27 @@ def read_inputs(folder: DataFolder, request: Request, size: int, raw_rules: byte
         rules_json=rules_json(rules),
         report=report.to_json(),
         hours=(first, max(max(sealed) + 1, first)),
-        lines_of=lambda hour: read_lines(folder, hour),
+        lines_of=_Days(folder).lines,
         program=VERSION,
     )
 
 
-def read_rules(instrument: str, level: str) -> tuple[bytes, RuleSet]:
-    """A shipped instrument, exact bytes and model. Errors: `PackError` for an unknown one or a level it does not have."""
-    path = shipped_rules().get(instrument)
-    if path is None:
-        raise PackError(f"--rules {instrument}: 没有这个办法 (unknown); 现有 {'、'.join(shipped_rules())}", 2)
-    raw = path.read_bytes()
-    rules = parse_ruleset(raw, str(path), METRICS)
-    known = [x.id for x in rules.levels]
-    if level not in known:
-        raise PackError(f"--level {level}: {instrument} 没有这个梯次 (unknown level); 现有 {'、'.join(known)}", 2)
-    return raw, rules
+class _Days:
+    """Exact lines by hour; a day's file is read once, hours are asked for in order."""
 
+    def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
+        self._path: Path | None = None
+        self._hours: dict[bytes, list[bytes]] = {}
 
-def rules_json(rules: RuleSet) -> bytes:
-    """The rules as canonical JSON with every default written out; without the digest, which is the YAML's."""
-    return canonical_json(rules.model_dump(mode="json", by_alias=True, exclude={"sha256"}))
-
-
-def known_rules() -> dict[str, str]:
-    """What `verify` compares with: SHA-256 of each shipped rules file -> SHA-256 of its canonical JSON."""
-    found = {}
-    for path in shipped_rules().values():
-        raw = path.read_bytes()
-        rules = parse_ruleset(raw, str(path), METRICS)
-        found[hashlib.sha256(raw).hexdigest()] = hashlib.sha256(rules_json(rules)).hexdigest()
-    return found
+    def lines(self, hour: int) -> list[bytes]:
+        """Sorted as sealed; empty where there is no file."""
+        path = day_file(self._folder, hour)
+        if path != self._path:
+            self._path, self._hours = path, {}
+            for line in path.read_bytes().splitlines() if path.exists() else []:
+                self._hours.setdefault(line.split(b",", 3)[2], []).append(line)
+        return self._hours.get(hour_text(hour).encode(), [])
 
 
 def newest_sealed_ms(entries: list[Entry]) -> int:
@@ -175,6 +165,10 @@ def _rules_known(entries: list[Entry], rules: RuleSet) -> bool:
 def _rules_leaf(rules: RuleSet, clock: Clock) -> Entry:
     body = {"instrument": rules.id, "sha256": rules.sha256, "edition": rules.edition}
     return Entry("rules", clock.now_us() // 1000, "plantproof", body)
+
+
+def _from_raw_rows(folder: DataFolder, hours: Sequence[int]) -> dict[int, list[str]]:
+    return {hour: [x.decode() for x in sealed.lines] for hour, sealed in recompute_hours(folder, hours).items()}
 
 
 def _records(folder: DataFolder, entries: list[Entry], size: int) -> Mapping[str, bytes]:

@@ -51,7 +51,7 @@ def report_page(body: Mapping[str, Any], report: Mapping[str, Any], rules: Mappi
         f"<h2>二、数字</h2>{_numbers(report)}",
         f"<h2>三、各设备逐日状态（下限口径）</h2>{_strips(report)}",
         f"<h2>四、本包不能证明</h2><ol>{''.join(f'<li>{_t(text)}</li>' for _, text in body['limits'])}</ol>",
-        f"<p><small>由 PlantProof {_t(body['program'])} 生成。本页供阅读，不作核验依据；以 data/ 下各文件与核验程序的复算为准。</small></p>",
+        f"<p><small>由 PlantProof {_t(body['program'])} 生成。本页供阅读，不作核验依据；以核验程序的复算为准。</small></p>",
     ]
     style = f"<style>{CSS.strip()}</style>"
     title = f"<title>{_t(body['plant']['name'])} 证据包 {_t(body['pack_id'][:8])}</title>"
@@ -126,7 +126,8 @@ def _strips(report: Mapping[str, Any]) -> str:
             for letter, start, length in _runs(days)
         )
         counted = "，".join(f"{word} {days.count(k)}" for k, (_, word) in DAYS.items() if days.count(k))
-        svg = f'<svg viewBox="0 0 {max(len(days), 1) * 6} 12" width="100%" height="12" preserveAspectRatio="none" role="img" aria-label="{counted}">{cells}</svg>'
+        size = f'viewBox="0 0 {max(len(days), 1) * 6} 12" width="100%" height="12" preserveAspectRatio="none"'
+        svg = f'<svg {size} role="img" aria-label="{counted}">{cells}</svg>'
         rows.append(f"<tr><td>{_t(device)}</td><td>{svg}</td></tr>")
     return f"<p>{legend}</p><table>{''.join(rows)}</table>"
 

@@ -36,11 +36,16 @@ class AsOf(BaseModel):
 
 
 class Health(BaseModel):
-    """Is it alive? `last_contact_us`: newest outcome of any device that the collector wrote down."""
+    """Is it alive? `collector_at_us`: when the collector last wrote down its state; `last_contact_us`: newest outcome of a device.
+
+    status: ok, problem (see `problems`) or collector_stopped.
+    """
 
     status: str
     origin: str
     now_ms: int
+    collector_running: bool
+    collector_at_us: int | None
     last_contact_us: int | None
     newest_seal_hour: str | None
     ledger_size: int
@@ -209,12 +214,14 @@ def _as_of(at: Snapshot) -> AsOf:
 
 def _health(at: Snapshot) -> Health:
     problems = [p for p in (at.ledger.problem, at.register.problem, at.report.problem) if p]
-    seal = at.ledger.seal
+    seal, alive = at.ledger.seal, at.collector.alive(at.now_ms * 1000)
     return Health(
-        status="problem" if problems else "ok",
+        status="problem" if problems else "ok" if alive else "collector_stopped",
         origin=at.origin,
         now_ms=at.now_ms,
-        last_contact_us=at.last_contact_us,
+        collector_running=alive,
+        collector_at_us=at.collector.at_us,
+        last_contact_us=max((c.at_us for c in at.collector.contacts.values()), default=None),
         newest_seal_hour=hour_text(seal.hour) if seal else None,
         ledger_size=at.ledger.size,
         checkpoint_origin=at.ledger.checkpoint.origin if at.ledger.checkpoint else None,
@@ -241,7 +248,7 @@ def _devices(at: Snapshot, days: dict[str, list[Day]]) -> list[DeviceRow]:
         return []
     rows = []
     for device in at.register.register.devices:
-        last = at.contacts.get(device.id)
+        last = at.collector.contacts.get(device.id)
         rows.append(
             DeviceRow(
                 id=device.id,

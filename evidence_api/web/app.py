@@ -37,7 +37,7 @@ def create_app(folder_path: Path, *, clock: Clock | None = None, command: Sequen
 
     @contextlib.asynccontextmanager
     async def follow(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(keeper.follow(sources.newest_seal_index)) if words else None
+        task = asyncio.create_task(keeper.follow(sources.report_due)) if words else None
         try:
             yield
         finally:

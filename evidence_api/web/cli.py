@@ -97,8 +97,7 @@ def run_server(data: Path, host: str, port: int, announce: Callable[[str], None]
 
 
 def _announce(url: str, *, as_json: bool) -> None:
-    out = Console()
     if as_json:
-        out.print_json(json.dumps({"url": url}))
+        typer.echo(json.dumps({"url": url}))  # one line: whoever started this process reads it
     else:
-        out.print(f"➜ 打开 {url}    Ctrl+C 停止", markup=False, highlight=False)
+        typer.echo(f"➜ 打开 {url}    Ctrl+C 停止")

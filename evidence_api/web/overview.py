@@ -16,7 +16,7 @@ from evidence_api.web.ratios import ratio_rows
 from evidence_api.web.rule_book import clauses_in_force
 from evidence_api.web.sources import STRIP_DAYS, Snapshot, last_day
 from evidence_api.web.strips import KIND_RULE, KIND_ZH, gaps_of, line_groups, month_ticks
-from evidence_api.web.wording import file_size, local_hour, local_minute, local_time
+from evidence_api.web.wording import file_size, local_hour, local_minute, local_time, short_time
 
 GAPS_SHOWN = 60
 ROOT_DIGITS = 16
@@ -39,6 +39,7 @@ def overview_values(at: Snapshot, days: Mapping[str, Sequence[Day]], unreadable_
         "seal": _seal(at),
         "ledger_size": at.ledger.size,
         "checkpoint": _checkpoint(at),
+        "collector": _collector(at),
         "packs": [
             {
                 "name": p.name,
@@ -56,7 +57,7 @@ def _strip_values(at: Snapshot, days: Mapping[str, Sequence[Day]]) -> dict[str, 
     if register is None or last is None:
         return {"groups": [], "gaps": [], "gaps_shown": [], "gaps_left_off": 0}
     first = next((row[0].day for row in days.values() if row), last)
-    groups = line_groups(register, days, at.contacts, at.offset_h, at.now_ms)
+    groups = line_groups(register, days, at.collector, at.offset_h, at.now_ms)
     gaps = gaps_of(groups)
     kinds = {d.kind for row in days.values() for d in row}
     return {
@@ -109,6 +110,17 @@ def _seal(at: Snapshot) -> dict[str, Any] | None:
         "root_short": seal.root[:ROOT_DIGITS],
         "lines": seal.lines,
     }
+
+
+def _collector(at: Snapshot) -> dict[str, str]:
+    """Whether data is coming in now; what was collected before stays as it is either way."""
+    state = at.collector
+    if state.alive(at.now_ms * 1000):
+        bad = sum(not c.good for c in state.contacts.values())
+        words = f"采集运行中，{len(state.contacts) - bad} 台正常" + (f"，{bad} 台异常" if bad else "")
+        return {"key": "bad" if bad else "good", "words": words}
+    since = f"，最后写入 {short_time(state.at_us // 1000, at.now_ms, at.offset_h)}" if state.at_us else ""
+    return {"key": "unknown", "words": f"采集未运行{since}"}
 
 
 def _checkpoint(at: Snapshot) -> dict[str, str] | None:

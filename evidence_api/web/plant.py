@@ -32,6 +32,7 @@ OUTCOME_ZH = {
     "denied": "无权读取",
 }
 CONTACT = ("ok", "confirmed")
+FRESH_US = 30_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,19 @@ class LastContact:
     def good(self) -> bool:
         """True when the device answered."""
         return self.outcome in CONTACT
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorState:
+    """`running` as it said of itself at `at_us`: a killed collector cannot take it back, so readers look at the age too."""
+
+    running: bool
+    at_us: int | None
+    contacts: dict[str, LastContact]
+
+    def alive(self, now_us: int) -> bool:
+        """True when it said so within the last half minute (it writes every few seconds)."""
+        return self.running and self.at_us is not None and now_us - self.at_us <= FRESH_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +89,17 @@ class RegisterReader:
         return self._kept
 
 
-def last_contacts(state: Path) -> dict[str, LastContact]:
-    """Newest outcome per device; empty when the collector has not written any."""
+def collector_state(state: Path) -> CollectorState:
+    """What the collector last wrote of itself; nothing known when it has not."""
+    body = _json_object(state / "devices.json")
+    devices = body.get("devices")
     found = {}
-    for device, body in _json_object(state / "devices.json").items():
-        if isinstance(body, dict) and isinstance(body.get("at_us"), int):
-            outcome = str(body.get("outcome", "")).lower()
-            found[device] = LastContact(outcome, body["at_us"], str(body.get("message", ""))[:200])
-    return found
+    for device, seen in devices.items() if isinstance(devices, dict) else ():
+        if isinstance(seen, dict) and isinstance(seen.get("at_us"), int):
+            outcome = str(seen.get("outcome", "")).lower()
+            found[device] = LastContact(outcome, seen["at_us"], str(seen.get("message", ""))[:200])
+    at_us = body.get("at_us")
+    return CollectorState(body.get("running") is True, at_us if isinstance(at_us, int) else None, found)
 
 
 def _json_object(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,7 @@ class ReportView:
 
 def check_command(folder: Path) -> tuple[str, ...]:
     """`plantproof check --json` on that folder, with this interpreter."""
-    program = "import sys; from plantproof import main; sys.exit(main())"
-    return (sys.executable, "-c", program, "check", "--json", "--data", str(folder))
+    return (sys.executable, "-m", "plantproof", "check", "--json", "--data", str(folder))
 
 
 class ReportKeeper:
@@ -75,12 +74,11 @@ class ReportKeeper:
         body = self._kept[1]
         return ReportView(body, body["size"], stamp[0] // 1_000_000, running, self._problem)
 
-    async def follow(self, newest_seal_index: Any) -> None:
-        """Until cancelled: run the command whenever `newest_seal_index()` (an int, or None without seals) is not in the report."""
+    async def follow(self, due: Callable[[], bool]) -> None:
+        """Until cancelled: run the command whenever `due()` (asked on a worker thread) says so."""
         while True:
-            index = await asyncio.to_thread(newest_seal_index)
             pause_s = POLL_S
-            if index is not None and self.view().older_than(index) and not await self.refresh():
+            if await asyncio.to_thread(due) and not await self.refresh():
                 pause_s = RETRY_S
             await asyncio.sleep(pause_s)
 

@@ -14,13 +14,15 @@ from datetime import date
 
 from collector.clock import Clock
 from collector.folder import DataFolder
+from collector.ledger.log import ENTRIES
 from evidence_api.web.days import Day, DayBook
 from evidence_api.web.ledger_tail import LedgerTail, LedgerView
 from evidence_api.web.packs import PackFile, list_packs
-from evidence_api.web.plant import LastContact, RegisterReader, RegisterView, last_contacts
+from evidence_api.web.plant import CollectorState, RegisterReader, RegisterView, collector_state
 from evidence_api.web.report import ReportKeeper, ReportView
 from evidence_api.web.wording import local_time
 
+REST_US = 8_000_000
 STRIP_DAYS = 95  # the longest three calendar months are 92 days (GS25 第十二条(二): 稳定运行≥3个月)
 
 
@@ -33,7 +35,7 @@ class Snapshot:
     ledger: LedgerView
     register: RegisterView
     report: ReportView
-    contacts: dict[str, LastContact]
+    collector: CollectorState
     packs: list[PackFile]
     disk_free_bytes: int
 
@@ -42,11 +44,6 @@ class Snapshot:
         """The plant's hours ahead of UTC; China's where no register says otherwise."""
         text = self.register.register.calendar.utc_offset if self.register.register else "+08:00"
         return int(text[:3])
-
-    @property
-    def last_contact_us(self) -> int | None:
-        """When the collector last wrote down an outcome of any device."""
-        return max((c.at_us for c in self.contacts.values()), default=None)
 
 
 class Sources:
@@ -61,11 +58,14 @@ class Sources:
         self._register = RegisterReader(folder.register)
         self._days = DayBook(folder.hours)
 
-    def newest_seal_index(self) -> int | None:
-        """Place in the ledger of the newest seal; None before the first."""
+    def report_due(self) -> bool:
+        """A seal is newer than the report, and the ledger has rested: while history is being filled, numbers wait for its end."""
         with self._lock:
-            seal = self._ledger.read().seal
-        return seal.index if seal else None
+            ledger = self._ledger.read()
+            if ledger.seal is None or not self._keeper.view().older_than(ledger.seal.index):
+                return False
+            written_us = (self.folder.ledger / ENTRIES).stat().st_mtime_ns // 1000
+        return self._clock.now_us() - written_us >= REST_US
 
     def snapshot(self) -> Snapshot:
         """Everything but the strips."""
@@ -78,7 +78,7 @@ class Sources:
                 ledger=ledger,
                 register=self._register.read(ledger.register_rev),
                 report=report,
-                contacts=last_contacts(self.folder.state),
+                collector=collector_state(self.folder.state),
                 packs=list_packs(self.folder.packs),
                 disk_free_bytes=shutil.disk_usage(self.folder.path).free,
             )

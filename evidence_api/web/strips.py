@@ -14,7 +14,7 @@ from itertools import groupby
 
 from config.register import Device, Register
 from evidence_api.web.days import CAUSE_ZH, Day, Kind
-from evidence_api.web.plant import OUTCOME_ZH, LastContact
+from evidence_api.web.plant import OUTCOME_ZH, CollectorState
 from evidence_api.web.wording import axis_percent, percent_down, short_time
 
 CELL = 10  # width of a day in the strip's own units
@@ -100,16 +100,19 @@ class Tick:
 def line_groups(
     register: Register,
     days: Mapping[str, Sequence[Day]],
-    contacts: Mapping[str, LastContact],
+    state: CollectorState,
     offset_h: int,
     now_ms: int,
 ) -> list[LineGroup]:
     """Lines in register order; devices of no known line cannot exist (the register refuses them)."""
+    current = state.alive(now_ms * 1000)
     groups = []
     for line in register.lines:
         devices = [d for d in register.devices if d.line == line.id]
         if devices:
-            strips = tuple(_strip(d, days.get(d.id, ()), contacts.get(d.id), offset_h, now_ms) for d in devices)
+            strips = tuple(
+                _strip(d, days.get(d.id, ()), _contact(d, state, current, offset_h, now_ms)) for d in devices
+            )
             groups.append(LineGroup(line.name, line.workshop, strips))
     return groups
 
@@ -150,22 +153,27 @@ def month_ticks(first: date, count: int) -> list[Tick]:
     ]
 
 
-def _strip(device: Device, days: Sequence[Day], contact: LastContact | None, offset_h: int, now_ms: int) -> Strip:
+def _strip(device: Device, days: Sequence[Day], contact: tuple[str, str, str]) -> Strip:
     coverage = _coverage(days)
     counts = {kind: sum(d.kind == kind for d in days) for kind in KIND_ZH}
     said = "，".join(f"{KIND_ZH[kind]} {n} 天" for kind, n in counts.items() if n)
     protocol = PROTOCOL_ZH[device.connection.protocol] if device.connection else "无通信"
-    state, words, at = "unknown", "尚无记录", ""
-    if contact is not None:
-        state = "good" if contact.good else "bad"
-        words, at = (
-            OUTCOME_ZH.get(contact.outcome, contact.outcome),
-            short_time(contact.at_us // 1000, now_ms, offset_h),
-        )
-    elif device.connection is None:
-        words = "未接入"
     sentence = f"{device.name}，{len(days)} 天中{said}，覆盖率 {coverage}"
-    return Strip(device.id, device.name, protocol, tuple(runs_of(days)), sentence, coverage, state, words, at)
+    return Strip(device.id, device.name, protocol, tuple(runs_of(days)), sentence, coverage, *contact)
+
+
+def _contact(device: Device, state: CollectorState, current: bool, offset_h: int, now_ms: int) -> tuple[str, str, str]:
+    """(good, bad or unknown; words; when). What was true before the collector stopped is never shown as if it were now."""
+    seen = state.contacts.get(device.id)
+    if device.connection is None:
+        return "unknown", "未接入", ""
+    if seen is None:
+        return "unknown", "尚无记录", ""
+    words = OUTCOME_ZH.get(seen.outcome, seen.outcome)
+    at = short_time(seen.at_us // 1000, now_ms, offset_h)
+    if not current:
+        return "unknown", f"停采前{words}", at
+    return "good" if seen.good else "bad", words, at
 
 
 def _coverage(days: Sequence[Day]) -> str:

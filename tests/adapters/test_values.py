@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -48,7 +49,8 @@ def test_the_ends_of_the_range_are_inside() -> None:
 
 def test_a_float_that_is_no_number_has_no_data() -> None:
     value, quality = cast(float("nan"), type="f64")
-    assert value != value
+    assert isinstance(value, float)
+    assert math.isnan(value)
     assert quality == BAD_NO_DATA
 
 

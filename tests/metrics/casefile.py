@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -227,6 +228,9 @@ def inputs_of(vector: dict[str, Any]) -> Inputs:
 def _recompute(lines: list[str], how: dict[str, Any]) -> Any:
     """Raw rows that agree with the lines, but for hours named `unreadable` and devices named `changed`."""
 
+    def of_hours(hours: Sequence[int]) -> dict[int, list[str]]:
+        return {hour: of_hour(hour) for hour in hours}
+
     def of_hour(hour: int) -> list[str]:
         text = hour_text(hour)
         if text in how.get("unreadable", []):
@@ -234,7 +238,7 @@ def _recompute(lines: list[str], how: dict[str, Any]) -> Any:
         found = [x for x in lines if x.startswith("D,") and x.split(",")[2] == text]
         return [x + "x" if x.split(",")[1] in how.get("changed", []) else x for x in found]
 
-    return of_hour
+    return of_hours
 
 
 def _parsed(files: dict[str, str] | None, register: Register) -> RecordSet | None:

@@ -20,11 +20,25 @@ async def test_health_names_last_contact_newest_seal_and_disk(client: httpx.Asyn
     body = (await client.get("/api/v1/health")).json()
     assert body["status"] == "ok"
     assert body["origin"] == "simulated"
+    assert (body["collector_running"], body["collector_at_us"]) == (True, plant.clock.now_us() - 2_000_000)
     assert body["last_contact_us"] == plant.clock.now_us() - 5_000_000
     assert body["newest_seal_hour"] == "2026-11-22T03Z"
     assert body["ledger_size"] == 5
     assert body["checkpoint_origin"].startswith("plantproof/")
     assert body["disk_free_bytes"] > 0
+
+
+async def test_a_collector_that_went_silent_is_not_called_running(client: httpx.AsyncClient, plant: Plant) -> None:
+    plant.clock.advance_to(plant.clock.now_us() + 60_000_000)
+    body = (await client.get("/api/v1/health")).json()
+    assert (body["status"], body["collector_running"]) == ("collector_stopped", False)
+    page = (await client.get("/")).text
+    assert "采集未运行，最后写入 11:59" in page
+    assert "停采前正常" in page
+    assert "contact-good" not in page
+    (plant.folder.state / "devices.json").write_text("{half a")
+    body = (await client.get("/api/v1/health")).json()
+    assert (body["collector_at_us"], body["last_contact_us"]) == (None, None)
 
 
 async def test_ratios_are_the_report_verbatim(client: httpx.AsyncClient, plant: Plant) -> None:

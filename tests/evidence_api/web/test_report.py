@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from evidence_api.web.report import ReportKeeper, check_command
+from evidence_api.web.sources import Sources
 from tests.evidence_api.web.plant_folder import Plant, report_body
 
 EXAMPLE = "import os, sys, time; "
@@ -78,11 +79,11 @@ async def test_two_who_ask_share_one_child(tmp_path: Path, report: Path) -> None
     assert count.read_text() == "x"
 
 
-async def test_a_newer_seal_starts_the_child_and_cancelling_ends_it(tmp_path: Path) -> None:
+async def test_a_report_that_is_due_starts_the_child_and_cancelling_ends_it(tmp_path: Path) -> None:
     started = tmp_path / "started"
     os.mkfifo(started)
     keeper = ReportKeeper(tmp_path, child(f"open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(600)"))
-    task = asyncio.create_task(keeper.follow(lambda: 3))
+    task = asyncio.create_task(keeper.follow(lambda: True))
     pid = int(await asyncio.to_thread(started.read_text))  # waits until the child writes
     assert keeper.view().running
     task.cancel()
@@ -96,3 +97,15 @@ def test_the_child_runs_this_interpreter_on_this_folder(tmp_path: Path) -> None:
     words = check_command(tmp_path)
     assert words[0] == sys.executable
     assert words[-4:] == ("check", "--json", "--data", str(tmp_path))
+
+
+def test_a_report_is_due_when_a_seal_is_newer_and_the_ledger_has_rested(plant: Plant) -> None:
+    entries = plant.folder.ledger / "entries.ndjson"
+    sources = Sources(plant.folder, ReportKeeper(plant.folder.state, ()), plant.clock)
+    at_s = plant.clock.now_us() / 1e6
+    os.utime(entries, (at_s - 60, at_s - 60))
+    assert not sources.report_due()  # up to date
+    plant.write_report(size=4)
+    assert sources.report_due()
+    os.utime(entries, (at_s - 1, at_s - 1))  # still being written
+    assert not sources.report_due()

@@ -26,9 +26,7 @@ def serving(plant: Plant) -> Iterator[tuple[subprocess.Popen[str], str]]:
     with subprocess.Popen([sys.executable, "-c", SERVE, *words], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            text = ""
-            while not text.rstrip().endswith("}"):
-                text += process.stdout.readline()
+            text = process.stdout.readline()
             yield process, json.loads(text)["url"]
         finally:
             process.kill()

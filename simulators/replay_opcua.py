@@ -1,0 +1,88 @@
+"""Recorded machines behind one OPC UA server: each recorded row becomes one DataValue with its recorded SourceTimestamp.
+
+In: recordings, a port. Out: `OpcUaReplay`; `advance(until_us)` writes what had been delivered by then, in order, and returns when
+the subscriptions of every client have been sent it. Before its first row a variable is Bad_WaitingForInitialData.
+ProductUri `urn:plantproof:replay`. asyncua drops the oldest value of a full queue without saying so: `advance` therefore
+stops writing to a node before its queue could be full, until the queue has been sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from asyncua import ua
+from asyncua.server.server import Server
+from asyncua.ua.status_codes import StatusCodes
+
+from simulators.opcua_machine import NAMESPACE, data_value, listen, new_server, node_id
+from simulators.recordings import Recording
+
+REPLAY_URI = "urn:plantproof:replay"
+QUEUE = 10_000  # what the register asks for (`queue`), and asyncua's own limit
+_ROUND = 8_000  # rows of one node between two empty queues
+_WAITING = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadWaitingForInitialData)))
+_SEND_TIMEOUT_S = 120.0
+
+
+class OpcUaReplay:
+    """Recorded machines behind one endpoint."""
+
+    def __init__(self, recordings: Mapping[str, Recording], *, port: int = 0) -> None:
+        self._recordings = recordings
+        self._port = port
+        self._server = Server()
+        self._nodes: dict[tuple[str, str], ua.NodeId] = {}
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, once started."""
+        return self._port
+
+    async def start(self) -> None:
+        """A folder per machine, a variable per tag; listen."""
+        self._server = await new_server("PlantProof replay", REPLAY_URI)
+        index = await self._server.register_namespace(NAMESPACE)
+        for machine, recording in self._recordings.items():
+            folder = await self._server.nodes.objects.add_folder(
+                node_id(machine, index), ua.QualifiedName(machine, ua.UInt16(index))
+            )
+            for tag in recording.tags():
+                name = ua.QualifiedName(tag, ua.UInt16(index))
+                node = await folder.add_variable(node_id(f"{machine}.{tag}", index), name, "", ua.VariantType.String)
+                await self._server.write_attribute_value(node.nodeid, _WAITING)
+                self._nodes[machine, tag] = node.nodeid
+        self._port = await listen(self._server, self._port)
+
+    async def stop(self) -> None:
+        """Close every session."""
+        await self._server.stop()
+
+    async def advance(self, until_us: int) -> int:
+        """Publish every row delivered by that moment; how many. Errors: `TimeoutError` when a client takes nothing for 120 s."""
+        count = 0
+        written: Counter[ua.NodeId] = Counter()
+        for machine, recording in self._recordings.items():
+            for row in recording.take(until_us):
+                node = self._nodes[machine, row.tag]
+                await self._server.write_attribute_value(node, data_value(row.value, ua.VariantType.String, row.at))
+                written[node] += 1
+                count += 1
+                if written[node] >= _ROUND:
+                    await self._sent()
+                    written.clear()
+                elif count % 1000 == 0:
+                    await asyncio.sleep(0)  # let sessions breathe
+        await self._sent()
+        return count
+
+    async def _sent(self) -> None:
+        """Until no subscription holds anything back; each is told to publish at once instead of at its interval."""
+        service: Any = self._server.iserver.subscription_service
+        async with asyncio.timeout(_SEND_TIMEOUT_S):
+            while waiting := [s for s in service.subscriptions.values() if s._triggered_datachanges]:
+                for subscription in waiting:
+                    await subscription.publish_results()
+                await asyncio.sleep(0.005)
