@@ -37,3 +37,7 @@ bench: setup
 lock:
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --extra dev pyproject.toml -o requirements.txt
 	echo "uv==0.13.9" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate - -o requirements-uv.txt
+
+# Servers on other stacks for the interoperability tests; versions and hashes in tests/servers/package-lock.json.
+node-servers:
+	npm ci --prefix tests/servers --no-audit --no-fund --loglevel=error

@@ -26,6 +26,7 @@ from collector.ledger import log
 from collector.ledger.entry import Entry
 
 TICK_US = 30_000_000
+DAY_HOURS = 24
 
 
 class CaptureError(Exception):
@@ -137,6 +138,9 @@ class Capture:
                         future.set_exception(
                             err if isinstance(err, Exception) else CaptureError("collection was stopped")
                         )
+                if self._waiting:  # who came meanwhile is told as well
+                    self._flushing = None
+                    self._schedule()
                 if not isinstance(err, Exception):
                     raise
                 return
@@ -163,11 +167,14 @@ class Capture:
     async def _turn(self, now_us: int) -> bool:
         """Begin a new file when it is time, and close the hours that have passed."""
         bucket, hour = now_us // self._cutting.file_us, self._journal.hour_at(now_us)
-        rotate = bucket > self._bucket
+        new_hour = bool(self._journal.hour) and hour > self._journal.hour
+        # a file never holds two days (merging goes by day), a live one never two hours, whatever its length in minutes
+        new_day = new_hour and hour // DAY_HOURS > self._journal.hour // DAY_HOURS
+        rotate = bucket > self._bucket or new_day or (new_hour and self._cutting.file_us <= HOUR_US)
         if rotate:
             self._journal.rotate()
-            self._bucket = bucket
-        if self._journal.hour and hour > self._journal.hour:
+            self._bucket = max(bucket, self._bucket)
+        if new_hour:
             clock = self._clock.block()
             if now_us - self._newest_us > HOUR_US and isinstance(self._clock, SystemClock) and not clock["sync"]:
                 raise CaptureError(

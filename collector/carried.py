@@ -1,7 +1,8 @@
 """Rows of an hour together with what is carried into it from the hour before, and only from there.
 
 In: rows of one template over hours [first - 1, end), in journal order per device. Out: the same rows of [first, end) preceded, per device
-and hour, by the carried-in ones (`carried` true, `hour` the one they are carried into): docs/format/rows.md.
+and hour, by the carried-in ones (`carried` true, `hour` the one they are carried into), also into hours that have no rows of
+their own: what an hour holds does not depend on which hours are read with it (docs/format/rows.md).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ IS_CONTACT = pl.col("outcome") <= int(Outcome.CONFIRMED)
 IS_LOSS = pl.col("outcome").is_in([int(o) for o in Outcome if o.is_loss])
 
 
-def with_carried(frame: pl.DataFrame, template: Template, first_hour: int) -> pl.DataFrame:
+def with_carried(frame: pl.DataFrame, template: Template, first_hour: int, end_hour: int) -> pl.DataFrame:
     """Adds `ord` (journal order within the device) and `carried`; sorted by device, hour, ord."""
     ordered = frame.sort("device", maintain_order=True).with_row_index("ord")
     keys = ["device", "hour"]
@@ -26,6 +27,5 @@ def with_carried(frame: pl.DataFrame, template: Template, first_hour: int) -> pl
         pl.col("hour") + 1, pl.lit(value=True).alias("carried")
     )
     own = ordered.with_columns(pl.lit(value=False).alias("carried"))
-    end_hour = ordered["hour"].max()
-    both = pl.concat([carried.filter(pl.col("hour") <= end_hour), own]).filter(pl.col("hour") >= first_hour)
+    both = pl.concat([carried, own]).filter(pl.col("hour").is_between(first_hour, end_hour - 1))
     return both.sort("device", "hour", "ord")

@@ -76,19 +76,20 @@ class FrameHead:
 
 def pack_frame(kind: int, seq: int, hour: int, clock_us: int, prev: bytes, body: bytes) -> bytes:
     """Header and compressed body."""
+    if len(body) > MAX_BODY:
+        raise FrameError(f"frame {seq}: expected at most {MAX_BODY} body bytes, found {len(body)}: emit less at once")
     packed = zstandard.ZstdCompressor(level=1, write_content_size=True).compress(body)
     head = HEADER.pack(MAGIC, kind, seq, hour, clock_us, len(body), len(packed), prev, 0)[:-4]
     return head + zlib.crc32(packed, zlib.crc32(head)).to_bytes(4, "little") + packed
 
 
-def rows_body(batches: Iterable[Batch], known: set[str]) -> bytes:
-    """MessagePack of batches grouped by template; adds the templates it had to name to `known`."""
+def rows_body(batches: Iterable[Batch], known: set[str]) -> tuple[bytes, set[str]]:
+    """MessagePack of batches grouped by template, and the ids of the templates it had to name (not in `known`)."""
     groups: dict[str, list[Batch]] = {}
     for batch in batches:
         groups.setdefault(batch.template.id, []).append(batch)
     named = {i: g[0].template.to_json() for i, g in groups.items() if i not in known}
-    known |= set(named)
-    return bytes(msgpack.packb([named, [_block(g) for g in groups.values()]]))
+    return bytes(msgpack.packb([named, [_block(g) for g in groups.values()]])), set(named)
 
 
 def control_body(control: dict[str, Any]) -> bytes:

@@ -261,7 +261,7 @@ def _causes(minutes: pl.DataFrame, contacts: pl.DataFrame, covered: pl.DataFrame
 def _held(contacts: pl.DataFrame, name: str, service: pl.DataFrame) -> pl.DataFrame:
     """Seconds in which `name` was 1 and 0: a value holds until the next row that speaks of it, at most `hold_us`."""
     limits = service.select(*_KEYS, "start_us", "first_minute", "end_minute", "hold_us")
-    says = contacts.filter(pl.col(f"{name}_says")).sort(*_KEYS, "t_us", "ord").join(limits, on=_KEYS)
+    says = contacts.filter(pl.col(f"{name}_says")).join(limits, on=_KEYS).sort(*_KEYS, "t_us", "ord")
     start = pl.max_horizontal("t_us", pl.col("start_us") + pl.col("first_minute") * MINUTE_US)
     end = pl.min_horizontal(
         pl.col("t_us").shift(-1).over(_KEYS),

@@ -24,6 +24,7 @@ from collector.frame import (
     ROWS,
     Frame,
     FrameError,
+    FrameHead,
     control_body,
     pack_frame,
     read_frames,
@@ -89,7 +90,10 @@ class Journal:
     def append_rows(self, batches: Iterable[Batch], now_us: int) -> int:
         """One durable frame of batches; its sequence number."""
         self._open_file()
-        return self._append(ROWS, rows_body(batches, self._known), now_us)
+        body, named = rows_body(batches, self._known)
+        seq = self._append(ROWS, body, now_us)
+        self._known |= named  # only now: a frame that could not be packed has named nothing
+        return seq
 
     def append_control(self, control: dict[str, Any], now_us: int) -> int:
         """One durable control frame; its sequence number."""
@@ -112,8 +116,14 @@ class Journal:
             raise JournalError(f"{self._folder}: a write failed before; the journal takes nothing more")
         if self._fd < 0:
             path = self._folder / f"{self._seq + 1:016d}{SUFFIX}"
-            self._fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
-            fsync_folder(self._folder)
+            try:
+                self._fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
+                fsync_folder(self._folder)
+            except OSError as err:
+                self._failed = True
+                raise JournalError(
+                    f"{path}: cannot begin a journal file: {err.strerror}; nothing is acknowledged"
+                ) from err
             self._known = set()
 
     def _append(self, kind: int, body: bytes, now_us: int) -> int:
@@ -147,34 +157,68 @@ def read_file(path: Path, *, tail: bool = False) -> Iterator[Frame]:
             raise JournalError(f"{path}: {err}") from err
 
 
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """The sound beginning of a file: its length, its last frame, and why it ends there (empty: it is all there is)."""
+
+    end: int
+    head: FrameHead | None
+    digest: bytes
+    reason: str
+
+
 def _recover(folder: Path, quarantine: Path) -> Recovery:
+    """Look first, change afterwards: a refused journal is left as it was found."""
     found = files(folder)
-    while found and found[-1].stat().st_size == 0:  # a file made, nothing written yet
-        found.pop().unlink()
+    empty = [p for p in found[-1:] if p.stat().st_size == 0]  # a file made, nothing written yet
+    found = found[: len(found) - len(empty)]
     if not found:
+        _remove(empty)
         return Recovery(0, 0, 0, NO_FRAME, 0, "", "")
     newest = found[-1]
     raw = newest.read_bytes()
-    end, head, digest, reason = 0, None, NO_FRAME, ""
+    last = tail = _whole(raw)
+    if tail.reason and _has_later_frame(raw, tail.end):
+        raise _damage(newest, tail, "whole frames follow")
+    if tail.reason and empty:
+        raise _damage(newest, tail, "it is not the newest file")
+    if tail.head is None and len(found) > 1:  # nothing of this file was ever acknowledged; the one before it was closed
+        last = _whole(found[-2].read_bytes())
+        if last.reason:
+            raise _damage(found[-2], last, "it is not the newest file")
+    _remove(empty)
+    cut = len(raw) - tail.end
+    if cut:
+        write_durably(quarantine / f"{newest.stem}-{tail.end}.torn", raw[tail.end :])
+        _truncate(newest, tail.end)
+    if tail.head is None:
+        newest.unlink()
+    cut_file = newest.name if cut else ""
+    if last.head is None:
+        return Recovery(0, 0, 0, NO_FRAME, cut, cut_file, tail.reason)
+    return Recovery(last.head.seq, last.head.hour, last.head.clock_us, last.digest, cut, cut_file, tail.reason)
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink()
+
+
+def _whole(raw: bytes) -> _Whole:
+    end, head, digest = 0, None, NO_FRAME
     try:
         for end, head, digest in scan_frames(raw):  # noqa: B007
             pass
     except FrameError as err:
-        reason = str(err)
-    cut = len(raw) - end
-    if cut and _has_later_frame(raw, end):
-        raise JournalError(
-            f"{newest}: byte {end}: {reason}, and whole frames follow: this is damage, not a torn tail; nothing was changed"
-            "\n    → 保留该文件并联系维护者 (keep the file, ask the maintainer)"
-        )
-    if cut:
-        write_durably(quarantine / f"{newest.stem}-{end}.torn", raw[end:])
-        _truncate(newest, end)
-    if head is None:  # nothing of this file was ever acknowledged
-        newest.unlink()
-        before = _recover(folder, quarantine)
-        return Recovery(before.last_seq, before.last_hour, before.last_us, before.head, cut, newest.name, reason)
-    return Recovery(head.seq, head.hour, head.clock_us, digest, cut, newest.name if cut else "", reason)
+        return _Whole(end, head, digest, str(err))
+    return _Whole(end, head, digest, "")
+
+
+def _damage(path: Path, found: _Whole, why: str) -> JournalError:
+    return JournalError(
+        f"{path}: byte {found.end}: {found.reason}, and {why}: this is damage, not a torn tail; nothing was changed"
+        "\n    → 保留该文件并联系维护者 (keep the file, ask the maintainer)"
+    )
 
 
 def _has_later_frame(raw: bytes, start: int) -> bool:

@@ -91,14 +91,21 @@ def _seal(folder: DataFolder, catalog: Catalog, files: Sequence[Sequence[Frame]]
     last_sealed = _sealed_until(folder)
     newest_row = {f.hour: f.seq for frames in files for f in frames if f.kind == ROWS}
     due = [f for h, f in sorted(facts.items()) if f.closed_seq and h >= last_sealed and newest_row.get(h, 0) <= done]
+    each: list[HourFacts] = []
     due = _unbroken(due, last_sealed)
-    missed = [f for f in due if f.cause]
-    if len(missed) > SPAN_HOURS:
-        return _seal_span(folder, catalog, due, missed)
-    return _seal_each(folder, catalog, due)
+    for missed, run in groupby(due, key=lambda f: bool(f.cause)):
+        hours = list(run)
+        if missed and len(hours) > SPAN_HOURS:
+            _seal_each(folder, catalog, each)
+            _seal_span(folder, hours)
+            each = []
+        else:
+            each += hours
+    _seal_each(folder, catalog, each)
+    return len(due)
 
 
-def _seal_each(folder: DataFolder, catalog: Catalog, due: Sequence[HourFacts]) -> int:
+def _seal_each(folder: DataFolder, catalog: Catalog, due: Sequence[HourFacts]) -> None:
     revisions, seed = registers(folder), folder.salt_seed
     for part in _portions(catalog, due):
         known, before = _identities(folder)
@@ -110,7 +117,6 @@ def _seal_each(folder: DataFolder, catalog: Catalog, due: Sequence[HourFacts]) -
             identities.append(Identities(folder.origin_class, {d: (r, o) for d, (r, o, _) in known.items()}))
         sealed = seal_hours(part, revisions, lambda a, b: rows_of_hours(folder, catalog, a, b), identities, seed)
         _record(folder, sealed, leaves)
-    return len(due)
 
 
 def _portions(catalog: Catalog, due: Sequence[HourFacts]) -> Iterator[list[HourFacts]]:
@@ -134,10 +140,9 @@ def _record(folder: DataFolder, sealed: Sequence[SealedHour], leaves: Sequence[S
     folder.append(*(e for new, s in zip(leaves, sealed, strict=True) for e in (*new, s.entry)))
 
 
-def _seal_span(folder: DataFolder, catalog: Catalog, due: Sequence[HourFacts], missed: Sequence[HourFacts]) -> int:
-    """More than three days without the collector: one leaf that lists the devices, no lines."""
+def _seal_span(folder: DataFolder, missed: Sequence[HourFacts]) -> None:
+    """More than three days on end without the collector: one leaf that lists the devices, no lines."""
     first, end = missed[0].hour, missed[-1].hour + 1
-    done = _seal_each(folder, catalog, [f for f in due if f.hour < first])
     revision = registers(folder)
     devices = sorted(revision[-1].register.device) if revision else []
     body = {
@@ -148,7 +153,6 @@ def _seal_span(folder: DataFolder, catalog: Catalog, due: Sequence[HourFacts], m
         "cause": "collector_down",
     }
     folder.append(Entry("seal", missed[-1].closed_us // 1000, "collector", body))
-    return done + len(missed) + _seal_each(folder, catalog, [f for f in due if f.hour >= end])
 
 
 def _sealed_until(folder: DataFolder) -> int:

@@ -36,7 +36,7 @@ def read_rows(rows: pl.DataFrame, template: Template, points: PointSet | None) -
     timed = rows.with_columns(
         IS_CONTACT.alias("contact"),
         ((pl.col("q") & SEVERITY_BAD) != 0).alias("bad_row"),
-        _time().alias("t_us"),
+        contact_time().alias("t_us"),
         ((pl.col("outcome") == _OK) & (pl.col("source_us") // HOUR_US < pl.col("hour")) & ~pl.col("carried")).alias(
             "late"
         ),
@@ -45,7 +45,7 @@ def read_rows(rows: pl.DataFrame, template: Template, points: PointSet | None) -
     return read(timed, template, points)
 
 
-def _time() -> pl.Expr:
+def contact_time() -> pl.Expr:
     """When the row says the device was in contact (docs/format/hour-lines.md, Covered)."""
     received = pl.col("source_us") + pl.col("lag_us")
     by_receipt = (pl.col("outcome") == _CONFIRMED) | (pl.col("lag_us") < -CLOCK_AHEAD_US)
@@ -142,6 +142,8 @@ def _is_good(name: str, kind: ValueType, spec: Point | None, columns: list[str])
     value = pl.col(f"p.{name}")
     quality = pl.coalesce(f"q.{name}", "q") if f"q.{name}" in columns else pl.col("q")
     good = pl.col("contact") & value.is_not_null() & ((quality & SEVERITY_BAD) == 0)
+    if kind in (ValueType.F32, ValueType.F64):
+        good &= value.is_not_nan().fill_null(value=False)  # polars holds NaN for the largest number: that would run
     limits = _allowed(value, kind, spec) if spec else None
     return good if limits is None else good & limits.fill_null(value=False)
 

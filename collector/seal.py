@@ -21,7 +21,7 @@ from collector.hours import HourFacts, hour_text
 from collector.ledger import merkle
 from collector.ledger.entry import Entry
 from collector.plan import HOUR_US, HourPlan, plan_hour
-from collector.readings import Readings, read_rows
+from collector.readings import Readings, contact_time, read_rows
 from collector.revisions import RegisterRevision
 from config.register import PointSet
 
@@ -62,7 +62,7 @@ def seal_hours(
     plans = [plan_hour(revisions, f.hour) for f in facts]  # 1
     first, end = facts[0].hour, facts[-1].hour + 1
     raw = rows_of(first - 1, end)
-    rows = {t: with_carried(f, t, first) for t, f in raw.items() if len(f)}  # 2
+    rows = {t: with_carried(f, t, first, end) for t, f in raw.items() if len(f)}  # 2
     down = [
         Down(f.hour, f.hour * HOUR_US + a * 1_000_000, f.hour * HOUR_US + b * 1_000_000)
         for f in facts
@@ -78,11 +78,11 @@ def seal_hours(
 
 def _readings(rows: Rows, plans: Sequence[HourPlan]) -> list[Readings]:
     """Rows grouped by what the register says of them: template and point set may change from hour to hour."""
-    owners: dict[tuple[str, int], tuple[PointSet, list[tuple[str, int]]]] = {}
+    owners: dict[int, tuple[PointSet, list[tuple[str, int]]]] = {}
     for plan in plans:
         for d in plan.devices:
-            if d.point_set:
-                owner = owners.setdefault((d.point_set.id, plan.register_rev), (d.point_set, []))
+            if d.point_set:  # by object, not by id: who is removed in mid-hour keeps the set of its own revision
+                owner = owners.setdefault(id(d.point_set), (d.point_set, []))
                 owner[1].append((d.device.id, plan.hour))
     found = []
     for points, keys in owners.values():
@@ -123,7 +123,8 @@ def _lines(reduced: Reduced, rows: Rows, identities: dict[int, Identities], salt
 def _late_rows(device: str, hour: int, source_hour: int) -> pl.Expr:
     """The rows `reduce_hours` counted as late for this line: outcome ok, not carried in, of that source hour."""
     same = (pl.col("device") == device) & (pl.col("hour") == hour) & ~pl.col("carried")
-    return same & (pl.col("outcome") == 0) & (pl.col("source_us") // HOUR_US == source_hour)
+    late = (pl.col("outcome") == 0) & (pl.col("source_us") // HOUR_US < hour)
+    return same & late & (contact_time() // HOUR_US == source_hour)
 
 
 def _csv(fields: Sequence[str | int | None]) -> bytes:

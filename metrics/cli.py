@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collector.folder import DataFolder
@@ -44,17 +45,18 @@ def check(
     if as_json:
         _write(report.to_json())
     else:
-        from metrics.tables import level_tables, members_table, results_of
+        from metrics.tables import level_tables, member_lines, results_of
 
         out = Console()
         _head(out, report)
         for part in level_tables(report, why=why):
-            out.print(part)
+            out.print(part, soft_wrap=isinstance(part, Text))
         if why:
             shown = {id(r): r for c in report.criteria for r in results_of(report, c)}
             for result in shown.values():
                 out.print(f"\n{result.metric} {result.scope}", markup=False)
-                out.print(members_table(result))
+                for line in member_lines(result):
+                    out.print(line, soft_wrap=True)
     raise typer.Exit(0 if report.all_met else BELOW_THE_BAR)
 
 
@@ -84,7 +86,7 @@ def ratio(
     _head(out, report)
     for result in results:
         for part in result_table(result, why=why):
-            out.print(part)
+            out.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _report(data: Path, rules: str, at: str, level: str) -> Report:
@@ -125,16 +127,24 @@ def _moment_us(text: str, revisions: list[Any]) -> int:
 
 
 def _head(out: Console, report: Report) -> None:
-    end = datetime.fromtimestamp(report.end_us / 1_000_000, UTC).isoformat()
-    out.print(f"{report.rules.title} {report.rules.doc_no}，截止 {end}，账本 {report.size} 条", markup=False)
+    """What was judged, by which rules, up to when."""
+    from metrics.window import EPOCH
+
+    end = EPOCH + timedelta(microseconds=report.end_us)
+    _say(out, f"{report.rules.title} {report.rules.doc_no}")
+    _say(out, f"证据截止 {end:%Y-%m-%dT%H:%MZ}，账本 {report.size} 条")
     if report.simulated:
         out.print(
-            "数据为模拟或回放，任何条款都不能判为达标 (simulated or replayed data never passes)", style="bold yellow"
+            "数据为模拟或回放，不能判为达标 (simulated or replayed data never passes)", style="yellow", soft_wrap=True
         )
     if not report.criteria:
-        out.print("该日期没有生效的条款 (no rule in force on that day)", markup=False)
+        _say(out, f"{report.day} 没有生效的条款 (no rule in force on that day)")
     for shown in report.rules.shown:
-        out.print(f"{shown.metric}：{shown.why}", markup=False)
+        _say(out, f"{shown.metric}：{shown.why}")
+
+
+def _say(out: Console, text: str) -> None:
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _write(body: Any) -> None:

@@ -52,6 +52,7 @@ def evaluate(
     verdicts = tuple(judge(c, c.value_on(day), results) for c in criteria)
     return Report(
         at_us=at_us,
+        day=day,
         end_us=inputs.end_us,
         rules=rules,
         results=results,

@@ -8,6 +8,7 @@ A level is met only when every hard criterion is: criteria that nobody evaluated
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from config.ruleset import Criterion, RuleSet
@@ -53,9 +54,13 @@ class LevelSummary:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """at_us: the moment asked for; end_us: T. strips: device -> lower day statuses over the three months (`RRSUE-`)."""
+    """at_us: the moment asked for; day: the plant's day of it; end_us: T.
+
+    strips: device -> lower day statuses over the three months (`RRSUE-`).
+    """
 
     at_us: int
+    day: date
     end_us: int
     rules: RuleSet
     results: tuple[MetricResult, ...]
@@ -83,6 +88,7 @@ class Report:
         return {
             "format": FORMAT,
             "at_us": self.at_us,
+            "day": self.day.isoformat(),
             "end_us": self.end_us,
             "instrument": {
                 "id": self.rules.id,

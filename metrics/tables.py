@@ -15,7 +15,7 @@ from rich.text import Text
 from config.ruleset import Criterion
 from metrics.registry import TITLES
 from metrics.report import EVALUATED, LevelSummary, Report
-from metrics.result import VERDICT_ZH, Bound, MetricResult, Verdict
+from metrics.result import VERDICT_ZH, Bound, Member, MetricResult, Verdict
 from metrics.verdict import UNIT_ZH
 
 WHY_ZH = {
@@ -47,6 +47,7 @@ WHY_ZH = {
     "no_key_parameter": "设备没有关键参数测点",
     "parameter_gap": "关键参数采集不足 90%",
 }
+PROVEN_SHOWN = 30
 COLOUR = {"met": "green", "short": "red", "insufficient_data": "yellow"}
 
 
@@ -56,9 +57,11 @@ def level_tables(report: Report, *, why: bool) -> Iterator[RenderableType]:
     criteria = {c.id: c for c in report.criteria}
     for level in report.levels:
         mine = [criteria[i] for i in level.criteria]
-        table = Table(title=f"{level.title} · 已评估 {level.evaluated} / 共 {level.total}", title_justify="left")
-        for heading in ("条款", "要求", "判定", "下限 / 实测 / 上限", "差"):
-            table.add_column(heading, overflow="fold")
+        table = Table(title=f"\n{level.title} · 已评估 {level.evaluated} / 共 {level.total}", title_justify="left")
+        table.add_column("要求与条款", overflow="fold")
+        table.add_column("判定", no_wrap=True)
+        table.add_column("下限 · 实测 · 上限", no_wrap=True)
+        table.add_column("差", no_wrap=True)
         for criterion in mine:
             verdict = verdicts[criterion.id]
             if verdict.verdict in EVALUATED:
@@ -68,6 +71,7 @@ def level_tables(report: Report, *, why: bool) -> Iterator[RenderableType]:
         if why:
             for criterion in mine:
                 yield Text(f"  {criterion.article} {criterion.title}：{verdicts[criterion.id].why}")
+                yield Text(f"      “{criterion.quote}”", style="dim")
 
 
 def result_table(result: MetricResult, *, why: bool) -> Iterator[RenderableType]:
@@ -83,23 +87,33 @@ def result_table(result: MetricResult, *, why: bool) -> Iterator[RenderableType]
     yield table
     for note in result.notes:
         yield Text(f"  {note}")
-    yield Text("  " + "，".join(f"{name} {value}" for name, value in result.parameters if value != ""))
+    yield Text("  " + " ".join(f"{name}={value}" for name, value in result.parameters if value != ""), style="dim")
     for name, note in result.exclusions:
         yield Text(f"  {name}：{note}")
     if why:
-        yield members_table(result)
+        yield from member_lines(result)
 
 
-def members_table(result: MetricResult) -> Table:
-    """Every member, those left out of the lower bound first."""
-    table = Table(show_edge=False)
-    for heading in ("编号", "名称", "下限", "实测", "上限", "原因", "依据"):
-        table.add_column(heading, overflow="fold")
-    for member in sorted(result.members, key=lambda m: m.lower):
-        marks = ("是" if flag else "否" for flag in (member.lower, member.value, member.upper))
-        facts = " ".join(f"{name}={value}" for name, value in member.facts if value != "")
-        table.add_row(escape(member.id), escape(member.name), *marks, WHY_ZH.get(member.why, member.why), escape(facts))
-    return table
+def member_lines(result: MetricResult) -> Iterator[RenderableType]:
+    """Every member: those left out of the lower bound with reason and facts, then the others by name."""
+    for member in result.members:
+        if not member.lower:
+            bounds = "，".join(
+                f"{word}{'计入' if f else '不计'}" for word, f in (("实测", member.value), ("上限", member.upper))
+            )
+            reason = WHY_ZH.get(member.why, member.why)
+            yield Text(f"  ✘ {_called(member)}：{reason}（{bounds}）")
+            facts = " ".join(f"{name}={value}" for name, value in member.facts if value != "")
+            if facts:
+                yield Text(f"      {facts}", style="dim")
+    proven = [_called(m) for m in result.members if m.lower]
+    if proven:
+        more = f" 等 {len(proven)} 项" if len(proven) > PROVEN_SHOWN else ""
+        yield Text(f"  ✔ {'、'.join(proven[:PROVEN_SHOWN])}{more}")
+
+
+def _called(member: Member) -> str:
+    return member.id if member.name in ("", member.id) else f"{member.id} {member.name}"
 
 
 def results_of(report: Report, criterion: Criterion) -> list[MetricResult]:
@@ -107,23 +121,26 @@ def results_of(report: Report, criterion: Criterion) -> list[MetricResult]:
     return [r for r in report.results if r.metric == criterion.metric and r.scope.partition(":")[0] == criterion.scope]
 
 
-def _row(criterion: Criterion, verdict: Verdict, report: Report) -> tuple[str, str, str, str, str]:
-    numbers = "\n".join(
-        f"{r.scope.partition(':')[2] + '  ' if r.scope != 'plant' else ''}"
-        f"{_fraction(r.lower)} / {_fraction(r.value)} / {_fraction(r.upper)}  ({r.lower.percent})"
-        for r in results_of(report, criterion)
-    )
+def _row(criterion: Criterion, verdict: Verdict, report: Report) -> tuple[str, str, str, str]:
+    wanted = criterion.value_on(report.day)
+    demand = f"{criterion.title}\n{criterion.article} {wanted.as_written if wanted else ''}"
+    numbers = "\n".join(_three(r) for r in results_of(report, criterion))
     distance = f"{verdict.distance} {UNIT_ZH.get(verdict.distance_unit, '')}" if verdict.distance else ""
-    return criterion.article, escape(criterion.quote), verdict_words(verdict), numbers, distance
+    return escape(demand), verdict_words(verdict), numbers, distance
+
+
+def _three(result: MetricResult) -> str:
+    place = "" if result.scope == "plant" else f"{result.scope.partition(':')[2]}\n"
+    bounds = (result.lower, result.value, result.upper)
+    return f"{place}{' · '.join(_fraction(b) for b in bounds)}\n{' · '.join(b.percent for b in bounds)}"
 
 
 def verdict_words(verdict: Verdict) -> str:
-    """达标, or 数据不足 with what the numbers alone would say."""
-    colour = COLOUR.get(verdict.verdict, "default")
-    words = f"[{colour}]{VERDICT_ZH[verdict.verdict]}[/]"
-    if verdict.simulated:
-        words += f"\n模拟数据，数字{VERDICT_ZH[verdict.numbers]}"
-    return words
+    """达标; of simulated data what the numbers alone say, marked as such."""
+    if verdict.simulated and verdict.numbers == "met":
+        return "[yellow]数字达标（模拟）[/]"
+    mark = "（模拟）" if verdict.simulated else ""
+    return f"[{COLOUR.get(verdict.verdict, 'default')}]{VERDICT_ZH[verdict.verdict]}{mark}[/]"
 
 
 def _rest(level: LevelSummary, criteria: list[Criterion], verdicts: dict[str, Verdict]) -> str:

@@ -17,7 +17,10 @@ from simulators.replay_mqtt import STATUS_TOPIC, TOPIC, MqttReplay
 from simulators.replay_opcua import QUEUE, OpcUaReplay
 
 BY_MQTT = ("GFAgie01", "Hurco04", "Hurco06")  # unless the caller says otherwise, the rest speaks OPC UA
-_STATES = {"ACTIVE": "run", **{s: "stop" for s in ("READY", "STOPPED", "FEED_HOLD", "INTERRUPTED", "PROGRAM_STOPPED")}}
+_STATES = {
+    "ACTIVE": "run",
+    **dict.fromkeys(("READY", "STOPPED", "FEED_HOLD", "INTERRUPTED", "PROGRAM_STOPPED"), "stop"),
+}
 
 
 class Replay:

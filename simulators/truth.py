@@ -40,6 +40,7 @@ CAUSES = (  # docs/format/hour-lines.md, first wins a tie
     "silent",
     "bad_quality",
 )
+_HOLD_US = 120 * US
 _LOSSES = (Outcome.REJECTED, Outcome.OVERFLOW)
 
 
@@ -139,10 +140,10 @@ def _state(profile: Profile, script: Day, wanted: int) -> NDArray[np.bool_]:
 def _seconds(
     story: Story, day: int, script: Day, before: Day | None, running: NDArray[np.bool_], profile: Profile
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Seconds of each hour in a run, and in automatic mode: each answer holds until the next poll, failed or not."""
+    """Seconds of each hour in a run, and in automatic mode: an answer holds until the next poll, failed or not, or 120 s."""
     starts = story.day_start_us(day) + np.arange(25) * HOUR_US
     at = script.poll_us
-    ends = np.append(at[1:], starts[-1])
+    ends = np.minimum(np.append(_next_poll(script), starts[-1]), at + _HOLD_US)
     auto = np.isin(script.state, (RUN, IDLE, ALARM))
     result = []
     for said, yesterday in (
@@ -162,6 +163,12 @@ def _seconds(
             total[0] += at[0] - starts[0]
         result.append(total // US)
     return result[0], result[1]
+
+
+def _next_poll(script: Day) -> NDArray[np.int64]:
+    """When each minute's successor was polled; a loss (a rejected message) says nothing and is passed over."""
+    times = np.where(np.isin(script.outcome, _LOSSES), np.iinfo(np.int64).max, script.poll_us)
+    return np.minimum.accumulate(times[::-1])[::-1][1:]
 
 
 def _output(script: Day, before: Day | None, i: int) -> int:

@@ -3,7 +3,8 @@
 In: the sources of one connection. Out: one wide row per poll and device; a failed poll is a row with its outcome.
 Values have no stamp of their own in Modbus: the source time is the collector's clock when the last block arrived.
 A block that the device refuses makes only its own points bad (a refused range is halved until the bad point stands alone); a unit
-that does not answer moves to a connection aside, so that its timeouts never delay the other units behind the gateway.
+that does not answer moves to a connection aside, so that its timeouts never delay the other units behind the gateway; the time limit of
+units that share a connection is at most a quarter of the shortest interval among them.
 Identity: Read Device Identification (43/14) once per unit, never required. Only the read functions 1-4 and 43 are ever sent.
 """
 
@@ -37,6 +38,7 @@ _OBJECTS = {
     5: "model_name",
     6: "user_application_name",
 }
+_SHARE_OF_INTERVAL = 0.25
 _ANNOUNCED = {"PlantProof simulator": "simulated", "PlantProof replay": "replay"}
 
 
@@ -50,6 +52,10 @@ class ModbusAdapter:
         self._link = ModbusLink(first.host, first.port, clock)
         self._aside = ModbusLink(first.host, first.port, clock)
         self._units = {s.device: _Unit(s, clock, on_state) for s in sources}
+        if len(sources) > 1:  # whoever waits behind a unit that just died still has its row within the interval
+            patience_s = _SHARE_OF_INTERVAL * min(s.interval_s for s in sources)
+            for unit in self._units.values():
+                unit.timeout_s = min(unit.timeout_s, patience_s)
 
     @property
     def devices(self) -> tuple[str, ...]:

@@ -139,6 +139,8 @@ def _recover(ledger: Path) -> tuple[Tree, bytes | None]:
             f"{ledger}: the checkpoint signs {checkpoint.size} entries, found {tree.size}: entries were removed"
         )
     if checkpoint is not None and tree.root(checkpoint.size) != checkpoint.root:
+        tree.rebuild(lines)  # the tree is derived; the entries decide
+    if checkpoint is not None and tree.root(checkpoint.size) != checkpoint.root:
         raise LedgerError(f"{ledger}: the entries do not have the root that the checkpoint signs: they were changed")
     return tree, lines[0] if lines else None
 

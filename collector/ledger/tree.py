@@ -22,19 +22,28 @@ class Tree:
 
     @staticmethod
     def open(folder: Path, lines: list[bytes]) -> Tree:
-        """Tree files in step with `lines`: longer or torn ones are cut, missing hashes computed."""
+        """Tree files in step with `lines`: missing hashes are computed; torn files, or of another history, made again."""
         folder.mkdir(parents=True, exist_ok=True)
         tree = Tree(folder)
-        if tree.size > len(lines) or (tree._path(0).exists() and tree._path(0).stat().st_size % _HASH):
-            for path in folder.iterdir():
-                path.unlink()
-        # the newest hash must be the newest line's: a file of another history is rebuilt, not believed
         size = tree.size
-        if size and tree._hashes(0, size - 1, size) != [merkle.leaf_hash(lines[size - 1])]:
-            for path in folder.iterdir():
-                path.unlink()
+        newest = [merkle.leaf_hash(lines[size - 1])] if 0 < size <= len(lines) else []
+        if not tree._is_whole() or (size and tree._hashes(0, size - 1, size) != newest):
+            tree.rebuild(lines)
         tree.extend([merkle.leaf_hash(line) for line in lines[tree.size :]])
         return tree
+
+    def rebuild(self, lines: list[bytes]) -> None:
+        """Every tree file again from the entries."""
+        for path in self._folder.iterdir():
+            path.unlink()
+        self.extend([merkle.leaf_hash(line) for line in lines])
+
+    def _is_whole(self) -> bool:
+        """Whole hashes only, and at each level those of all full subtrees below it: a crash may have come between two files."""
+        paths = list(self._folder.iterdir())
+        if any(p.stat().st_size % _HASH for p in paths):
+            return False
+        return all(self._count(i + 1) == self._count(i) // _WIDTH for i in range(len(paths) + 1))
 
     @property
     def size(self) -> int:

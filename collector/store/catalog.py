@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS segment (
   ts_min INTEGER NOT NULL, ts_max INTEGER NOT NULL, rows INTEGER NOT NULL, parents TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS segment_hours ON segment (hour_min, hour_end);
 """
+_FILLED = 1  # PRAGMA user_version, set in the transaction that filled the catalog from footers
 _FIELDS = "path, template, level, first_seq, last_seq, hour_min, hour_end, ts_min, ts_max, rows, parents"
 
 
@@ -32,12 +33,12 @@ class Catalog:
 
     def __init__(self, folder: DataFolder) -> None:
         self._root = folder.segments
-        fresh = not folder.catalog.exists()
+        self._journal = folder.journal
         self._db = sqlite3.connect(folder.catalog, timeout=30)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)
-        if fresh:
+        if self._db.execute("PRAGMA user_version").fetchone()[0] != _FILLED:
             self.rebuild()
 
     def close(self) -> None:
@@ -47,11 +48,7 @@ class Catalog:
     def replace(self, added: Iterable[tuple[Segment, Template]], removed: Iterable[str] = ()) -> None:
         """Add segments and forget others, at once."""
         with self._db:
-            for segment, template in added:
-                self._db.execute("INSERT OR IGNORE INTO template VALUES (?, ?)", (template.id, template.to_json()))
-                row = [getattr(segment, k) for k in Segment.__slots__]
-                row[-1] = "\n".join(segment.parents)
-                self._db.execute(f"INSERT OR REPLACE INTO segment ({_FIELDS}) VALUES ({','.join('?' * len(row))})", row)
+            self._add(added)
             self._db.executemany("DELETE FROM segment WHERE path = ?", [(p,) for p in removed])
 
     def segments(self, first_hour: int = 0, end_hour: int = 2**31, template: str | None = None) -> list[Segment]:
@@ -83,18 +80,40 @@ class Catalog:
             except StoreError:
                 bad.append(self._quarantine(path))
         superseded = {parent for segment, _ in sound for parent in segment.parents}
+        unfinished = self._unfinished([s for s, _ in sound])
         with self._db:
             self._db.execute("DELETE FROM segment")
-        self.replace([(s, t) for s, t in sound if s.path not in superseded])
+            self._add((s, t) for s, t in sound if s.path not in superseded | unfinished)
+            self._db.execute(f"PRAGMA user_version = {_FILLED}")
         for parent in superseded:
             (self._root / parent).unlink(missing_ok=True)
         return bad
+
+    def _add(self, added: Iterable[tuple[Segment, Template]]) -> None:
+        for segment, template in added:
+            self._db.execute("INSERT OR IGNORE INTO template VALUES (?, ?)", (template.id, template.to_json()))
+            row = [getattr(segment, k) for k in Segment.__slots__]
+            row[-1] = "\n".join(segment.parents)
+            self._db.execute(f"INSERT OR REPLACE INTO segment ({_FIELDS}) VALUES ({','.join('?' * len(row))})", row)
+
+    def _unfinished(self, found: list[Segment]) -> set[str]:
+        """Files of the newest journal file that is still there: perhaps not one per template yet; they are written again."""
+        newest = max((s.first_seq for s in found if not s.parents), default=0)
+        merged = any(s.last_seq >= newest for s in found if s.parents)
+        if merged or not self._in_journal(newest):
+            return set()
+        return {s.path for s in found if s.first_seq == newest}
+
+    def _in_journal(self, first_seq: int) -> bool:
+        return (self._journal / f"{first_seq:016d}.jrn").exists()
 
     def sweep(self) -> list[str]:
         """Put in order what a crash left: unfinished files go, superseded parents go, strangers go to quarantine."""
         known = {s.path for s in self.segments()}
         superseded = {p for s in self.segments() for p in s.parents}
         moved = []
+        for aside in self._root.glob("[0-9]*/*/*/.*.tmp"):  # a day file that was never finished
+            aside.unlink()
         for path in sorted((self._root / "open").glob("*")):
             name = str(path.relative_to(self._root))
             if name in known:
@@ -111,7 +130,7 @@ class Catalog:
             segment, _ = read_footer(self._root, path)
         except StoreError:
             return self._quarantine(path)
-        if segment.first_seq > self.last_seq():
+        if segment.first_seq > self.last_seq() and self._in_journal(segment.first_seq):
             path.unlink()
             return ""
         return self._quarantine(path)

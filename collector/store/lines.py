@@ -14,6 +14,7 @@ import polars as pl
 from collector.durable import write_durably
 from collector.folder import DataFolder
 from collector.hours import hour_text, parse_hour
+from collector.ledger.entry import LedgerError
 
 DEVICE_FIELDS = (
     "device hour register_rev origin in_service_s covered polls_ok polls_failed values_bad losses late gap_s cause "
@@ -77,8 +78,15 @@ def _hours_in(path: Path) -> dict[int, list[bytes]]:
     found: dict[int, list[bytes]] = {}
     if path.exists():
         for line in path.read_bytes().splitlines():
-            found.setdefault(parse_hour(line.split(b",", 3)[2].decode()), []).append(line)
+            found.setdefault(_hour_of(path, line), []).append(line)
     return found
+
+
+def _hour_of(path: Path, line: bytes) -> int:
+    try:
+        return parse_hour(line.split(b",", 3)[2].decode())
+    except (IndexError, ValueError) as err:
+        raise LedgerError(f"{path}: expected hour lines, found {line[:60]!r}: the file was changed") from err
 
 
 def _frame(lines: list[bytes], names: list[str]) -> pl.DataFrame:

@@ -118,7 +118,7 @@ def open_lines(
 def read_report(pack: Container, stated: bag.PackJson, obligation: Obligation) -> tuple[dict[str, Any], str]:
     """E-49."""
     report = bag.read_json(pack, bag.RESULTS, "E-49", recount.HEAD)
-    return report, recount.check_head(report, stated, obligation.end_us)
+    return report, recount.check_head(report, stated, obligation)
 
 
 def compare_tables(pack: Container, ledger: history.Ledger, shown: Shown) -> str:

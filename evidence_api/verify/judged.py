@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import date
 from typing import Any
 
 from collector.ledger.entry import canonical_json
@@ -49,13 +49,10 @@ def check_known(pack: Container, stated: bag.PackJson, known: Mapping[str, str] 
     return OK, f"{name}，与手头文件逐字节相同"
 
 
-def check_verdicts(
-    pack: Container, stated: bag.PackJson, report: dict[str, Any], tz: timezone
-) -> tuple[list[tuple[str, str, str]], str]:
+def check_verdicts(pack: Container, report: dict[str, Any]) -> tuple[list[tuple[str, str, str]], str]:
     """H-72. Out: (criterion, verdict, why) of those that numbers decide."""
     rules = bag.read_json(pack, bag.RULES, "H-72", TITLES["H-72"])
-    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=stated.body["at_ms"])
-    words = judge(rules, report["results"], at.astimezone(tz).date())
+    words = judge(rules, report["results"], date.fromisoformat(report["day"]))
     given = {v["criterion"]: (v["verdict"], v["numbers"]) for v in report["verdicts"]}
     wrong = sorted(i for i in set(words) | set(given) if words.get(i) != given.get(i))
     if wrong or len(given) != len(report["verdicts"]):

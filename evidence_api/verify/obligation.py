@@ -53,7 +53,8 @@ class Obligation:
     def __init__(self, evidence: Evidence, at_us: int) -> None:
         self.evidence = evidence
         self.tz = next((r.tz for r in reversed(evidence.registers) if r.effective_us < at_us), evidence.registers[0].tz)
-        self.end_us = _midnight_before(self.tz, at_us)
+        self.day = datetime.fromtimestamp(at_us // 1_000_000, UTC).astimezone(self.tz).date().isoformat()
+        self.end_us = _midnight(date.fromisoformat(self.day), self.tz)
         self.registers = [r for r in evidence.registers if r.effective_us < self.end_us]
         self.by_rev = {r.rev: r for r in self.registers}
         self._effective = [r.effective_us for r in self.registers]
@@ -75,7 +76,7 @@ class Obligation:
         day = datetime.fromtimestamp(self.end_us // 1_000_000, UTC).astimezone(tz).date()
         year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
         first = date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
-        return to_us(datetime(first.year, first.month, first.day, tzinfo=tz)), self.end_us
+        return _midnight(first, tz), self.end_us
 
     def members(self, register: Register, at_us: int) -> list[Device]:
         """Devices of `register` in service at a moment, by id."""
@@ -170,8 +171,7 @@ def total(masks: Iterable[Masks]) -> Counts:
     return counts
 
 
-def _midnight_before(tz: timezone, at_us: int) -> int:
-    day = datetime.fromtimestamp(at_us // 1_000_000, UTC).astimezone(tz).date()
+def _midnight(day: date, tz: timezone) -> int:
     return to_us(datetime(day.year, day.month, day.day, tzinfo=tz))
 
 

@@ -20,7 +20,7 @@ from evidence_api.verify.findings import Number, PackRefused
 from evidence_api.verify.history import Ledger
 from evidence_api.verify.obligation import Obligation
 from evidence_api.verify.tables import Gaps, changes_table, devices_table, packs_table
-from evidence_api.verify.twin import history_draw, recompute
+from evidence_api.verify.twin import MONTHS, history_draw, recompute
 
 STEP_OF = {"M01": "E-41", "M03": "E-42", "M05": "E-43", "M06": "E-44", "M11": "E-45", "M13": "E-46"}
 TITLE_OF = {
@@ -34,18 +34,21 @@ TITLE_OF = {
 }
 TABLES, HEAD = "派生表与台账、行一致", "结果文件属于本台账、本时刻、本规则"
 _HEAD_KEYS = (
-    "format at_us end_us instrument size root origin_class simulated shown results verdicts levels strips".split()
+    "format at_us day end_us instrument size root origin_class simulated shown results verdicts levels strips".split()
 )
 
 
-def check_head(report: Any, stated: PackJson, end_us: int) -> str:
+def check_head(report: Any, stated: PackJson, obligation: Obligation) -> str:
     """E-49."""
     if not isinstance(report, dict) or set(report) != set(_HEAD_KEYS) or report["format"] != "plantproof-report/1":
         raise PackRefused("E-49", HEAD, "字段不符")
     body, instrument = stated.body, report["instrument"]
+    start_us, end_us = obligation.last_months(MONTHS)
     same = (
         report["at_us"] == body["at_ms"] * 1000
-        and report["end_us"] == end_us == body["window"][1] * 1000
+        and report["day"] == obligation.day
+        and report["end_us"] == end_us
+        and body["window"] == [start_us // 1000, end_us // 1000]
         and (report["size"], report["root"]) == (body["ledger"]["size"], body["ledger"]["root"])
         and report["origin_class"] == body["origin_class"]
         and (instrument["id"], instrument["sha256"]) == (body["instrument"], body["rules_sha256"])

@@ -202,10 +202,7 @@ class _Walk:
         known = self.run("H-71", titles, lambda s: judged.check_known(pack, s, known_rules), stated)
         if known in (HINT, UNKNOWN):
             self._mark(known)
-        tz = shown.obligation.tz if shown else None
-        verdicts = (
-            self.run("H-72", titles, lambda s, r, z: judged.check_verdicts(pack, s, r, z), stated, report, tz) or []
-        )
+        verdicts = self.run("H-72", titles, lambda r: judged.check_verdicts(pack, r), report) or []
         opened = shown.opened if shown else None
         origin = self.run("H-73", titles, judged.check_origin, stated, ledger, opened, report)
         if origin not in (None, "live"):

@@ -106,9 +106,9 @@ def level_cards(book: RuleBook, report: Mapping[str, Any] | None) -> list[LevelC
     return [_card(level, book, by_id) for level in report["levels"]]
 
 
-def headline(cards: Sequence[LevelCard]) -> str:
-    """One line for somebody who reads nothing else."""
-    return " · ".join(f"{card.name}：{_level_words(card)}" for card in cards) or "达标情况尚未计算"
+def headline(cards: Sequence[LevelCard]) -> list[str]:
+    """One line for somebody who reads nothing else, level by level."""
+    return [f"{card.name}：{_level_words(card)}" for card in cards] or ["达标情况尚未计算"]
 
 
 def _level_words(card: LevelCard) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 
-from config.register import Device, Register
+from config.register import Device, Line, Register
 from evidence_api.web.days import CAUSE_ZH, Day, Kind
 from evidence_api.web.plant import OUTCOME_ZH, CollectorState
 from evidence_api.web.wording import axis_percent, percent_down, short_time
@@ -55,10 +55,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """One device: names, runs, coverage over the strip and the newest contact."""
+    """One device: names, runs, coverage over the strip and the newest contact. `short`: the name without its workshop's."""
 
     device: str
     name: str
+    short: str
     protocol: str
     runs: tuple[Run, ...]
     sentence: str
@@ -111,7 +112,7 @@ def line_groups(
         devices = [d for d in register.devices if d.line == line.id]
         if devices:
             strips = tuple(
-                _strip(d, days.get(d.id, ()), _contact(d, state, current, offset_h, now_ms)) for d in devices
+                _strip(d, line, days.get(d.id, ()), _contact(d, state, current, offset_h, now_ms)) for d in devices
             )
             groups.append(LineGroup(line.name, line.workshop, strips))
     return groups
@@ -153,13 +154,14 @@ def month_ticks(first: date, count: int) -> list[Tick]:
     ]
 
 
-def _strip(device: Device, days: Sequence[Day], contact: tuple[str, str, str]) -> Strip:
+def _strip(device: Device, line: Line, days: Sequence[Day], contact: tuple[str, str, str]) -> Strip:
     coverage = _coverage(days)
     counts = {kind: sum(d.kind == kind for d in days) for kind in KIND_ZH}
     said = "，".join(f"{KIND_ZH[kind]} {n} 天" for kind, n in counts.items() if n)
     protocol = PROTOCOL_ZH[device.connection.protocol] if device.connection else "无通信"
     sentence = f"{device.name}，{len(days)} 天中{said}，覆盖率 {coverage}"
-    return Strip(device.id, device.name, protocol, tuple(runs_of(days)), sentence, coverage, *contact)
+    short = device.name.removeprefix(line.workshop).strip() or device.name
+    return Strip(device.id, device.name, short, protocol, tuple(runs_of(days)), sentence, coverage, *contact)
 
 
 def _contact(device: Device, state: CollectorState, current: bool, offset_h: int, now_ms: int) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,12 @@ async def replay(name: str, header: int, length: Any) -> AsyncIterator[tuple[int
     """A server that answers each request with the recorded answer; what it was asked is kept."""
     answers = [raw for who, raw in exchange(name) if who == "s"]
     asked: list[bytes] = []
+    talks: list[asyncio.Task[Any]] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        talks.append(task)
         try:
             while True:
                 start = await reader.readexactly(header)
@@ -49,8 +53,12 @@ async def replay(name: str, header: int, length: Any) -> AsyncIterator[tuple[int
                 if answers:
                     writer.write(answers.pop(0))
                     await writer.drain()
-        except asyncio.IncompleteReadError:
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
     try:
@@ -58,6 +66,7 @@ async def replay(name: str, header: int, length: Any) -> AsyncIterator[tuple[int
     finally:
         server.close()
         await server.wait_closed()
+        await asyncio.wait_for(asyncio.gather(*talks), 30)
 
 
 async def test_recorded_modbus_serial_bytes_decode_to_its_registers() -> None:

@@ -100,7 +100,7 @@ def test_level_is_not_met_while_criteria_are_not_evaluated(rules: RuleSet) -> No
 def test_report_is_all_met_only_when_every_number_is(rules: RuleSet) -> None:
     def report(*words: str) -> Report:
         verdicts = tuple(Verdict(str(i), w, False, 0, "", "", "met") for i, w in enumerate(words))  # type: ignore[arg-type]
-        return Report(0, 0, rules, (), (), verdicts, (), (), "live", 0, "")
+        return Report(0, DAY, 0, rules, (), (), verdicts, (), (), "live", 0, "")
 
     assert report("met", "needs_judgement", "declared_only").all_met
     assert not report("met", "short").all_met

@@ -138,6 +138,7 @@ def report_body(folder: DataFolder, size: int | None, simulated: bool) -> dict[s
     verdicts = tuple(judge(c, c.value_on(day), results) for c in criteria)
     report = Report(
         at_us=end_us + 1,
+        day=day,
         end_us=end_us,
         rules=rules,
         results=results,
