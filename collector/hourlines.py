@@ -345,6 +345,9 @@ def _late(contacts: pl.DataFrame) -> pl.DataFrame:
     )
     return (
         late.group_by(*_KEYS, "source_hour")
-        .agg(pl.col("bit").unique().sum().alias("minutes"), pl.len().cast(pl.Int64).alias("count"))
+        .agg(
+            pl.col("bit").filter(~pl.col("bad_row")).unique().sum().alias("minutes"),  # a bad row credits none
+            pl.len().cast(pl.Int64).alias("count"),
+        )
         .sort(*_KEYS, "source_hour")
     )

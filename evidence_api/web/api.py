@@ -12,128 +12,27 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from fastapi import Path as PathValue
 from fastapi.responses import FileResponse
-from pydantic import BaseModel
 
 from evidence_api.web.clauses import Clause
 from evidence_api.web.days import Day
 from evidence_api.web.packs import find_pack
 from evidence_api.web.problems import ApiError, ProblemBody
 from evidence_api.web.rule_book import clauses_in_force
+from evidence_api.web.schema import (
+    AsOf,
+    Contact,
+    Criteria,
+    Criterion,
+    DayRow,
+    DeviceRow,
+    Devices,
+    Health,
+    PackRow,
+    Packs,
+    Ratios,
+)
 from evidence_api.web.sources import Snapshot, Sources
 from evidence_api.web.wording import local_time
-
-
-class AsOf(BaseModel):
-    """Which state of the ledger the numbers hold. `behind`: a newer seal exists. `problem`: why the last run gave nothing."""
-
-    origin: str
-    ledger_size: int
-    newest_seal_hour: str | None
-    report_size: int
-    behind: bool
-    running: bool
-    problem: str
-
-
-class Health(BaseModel):
-    """Is it alive? `collector_at_us`: when the collector last wrote down its state; `last_contact_us`: newest outcome of a device.
-
-    status: ok, problem (see `problems`) or collector_stopped.
-    """
-
-    status: str
-    origin: str
-    now_ms: int
-    collector_running: bool
-    collector_at_us: int | None
-    last_contact_us: int | None
-    newest_seal_hour: str | None
-    ledger_size: int
-    checkpoint_origin: str | None
-    register_rev: int
-    disk_free_bytes: int
-    problems: list[str]
-
-
-class Criterion(BaseModel):
-    """One clause of the rule set and its verdict; `verdict` null: not evaluated by this program."""
-
-    id: str
-    level: str
-    article: str
-    quote: str
-    metric: str
-    threshold: list[int] | None
-    verdict: dict[str, Any] | None
-
-
-class Criteria(BaseModel):
-    """Every clause in force."""
-
-    as_of: AsOf
-    instrument: str
-    criteria: list[Criterion]
-
-
-class Ratios(BaseModel):
-    """Results as `plantproof check --json` gave them."""
-
-    as_of: AsOf
-    ratios: list[dict[str, Any]]
-
-
-class DayRow(BaseModel):
-    """One plant day of one device."""
-
-    day: str
-    kind: str
-    in_service_s: int
-    gap_s: int
-    planned_s: int
-    cause: str
-
-
-class Contact(BaseModel):
-    """Newest outcome."""
-
-    outcome: str
-    at_us: int
-    message: str
-
-
-class DeviceRow(BaseModel):
-    """A device of the newest register."""
-
-    id: str
-    name: str
-    line: str
-    protocol: str | None
-    last: Contact | None
-    days: list[DayRow]
-
-
-class Devices(BaseModel):
-    """Devices with their last 95 plant days."""
-
-    as_of: AsOf
-    register_rev: int
-    devices: list[DeviceRow]
-
-
-class PackRow(BaseModel):
-    """A pack that can be downloaded."""
-
-    name: str
-    size_bytes: int
-    built_ms: int
-    demo: bool
-    href: str
-
-
-class Packs(BaseModel):
-    """Packs, newest first."""
-
-    packs: list[PackRow]
 
 
 def routes(sources: Sources) -> APIRouter:
@@ -166,6 +65,11 @@ def routes(sources: Sources) -> APIRouter:
         at = sources.snapshot()
         return Devices(as_of=_as_of(at), register_rev=at.register.rev, devices=_devices(at, sources.days(at)))
 
+    _pack_routes(router, sources)
+    return router
+
+
+def _pack_routes(router: APIRouter, sources: Sources) -> None:
     @router.head("/packs", include_in_schema=False)
     @router.get("/packs")
     def packs() -> Packs:
@@ -190,8 +94,6 @@ def routes(sources: Sources) -> APIRouter:
         if path is None:
             raise ApiError(404, "no_such_pack", "没有这个证据包 (no such pack)", name, "清单见 /api/v1/packs")
         return FileResponse(path, media_type="application/zip", filename=path.name)
-
-    return router
 
 
 def hour_text(hour: int) -> str:

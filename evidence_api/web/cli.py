@@ -6,12 +6,10 @@ The address is left in `state/web.json` for `status` and the demo.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -60,18 +58,7 @@ def run_server(data: Path, host: str, port: int, announce: Callable[[str], None]
 
     from collector.durable import write_durably
     from evidence_api.web.app import create_app
-
-    class Server(uvicorn.Server):
-        """uvicorn raises the signal again once it has ended well, so that no exit code could say so; this one does not."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            before = {name: signal.signal(name, self.handle_exit) for name in (signal.SIGINT, signal.SIGTERM)}
-            try:
-                yield
-            finally:
-                for name, handler in before.items():
-                    signal.signal(name, handler)
+    from evidence_api.web.server import Server
 
     application = create_app(data)
     listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=64)
@@ -88,12 +75,11 @@ def run_server(data: Path, host: str, port: int, announce: Callable[[str], None]
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=5,
-        limit_concurrency=64,
     )
     server = Server(config)
     announce(url)
     server.run(sockets=[listener])
-    return signal.SIGINT in server._captured_signals
+    return server.interrupted
 
 
 def _announce(url: str, *, as_json: bool) -> None:

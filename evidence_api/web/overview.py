@@ -1,13 +1,11 @@
 """总览: the values of the first page: are we there, what is short, what was sealed last.
 
 In: a `Snapshot` and the days. Out: a dict for `overview.html`. Verdicts and integers are the report's; this module words and orders them.
-Origins other than live and simulated and replay cannot exist (genesis).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from evidence_api.web.clauses import RuleBook, headline, level_cards
@@ -28,7 +26,7 @@ def overview_values(at: Snapshot, days: Mapping[str, Sequence[Day]], unreadable_
     levels = level_cards(book, at.report.body)
     lines = {line.id: line.name for line in at.register.register.lines} if at.register.register else {}
     return {
-        "rules": asdict(book) if book.instrument else None,
+        "rules": book if book.instrument else None,
         "headline": headline(levels),
         "as_of": _as_of(at),
         "report_state": _report_state(at),

@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class ReportKeeper:
         """Until cancelled: run the command whenever `due()` (asked on a worker thread) says so."""
         while True:
             pause_s = POLL_S
-            if await asyncio.to_thread(due) and not await self.refresh():
+            if await asyncio.to_thread(_safely, due) and not await self.refresh():
                 pause_s = RETRY_S
             await asyncio.sleep(pause_s)
 
@@ -122,6 +123,14 @@ class ReportKeeper:
         return out, ""
 
 
+def _safely(due: Callable[[], bool]) -> bool:
+    """A folder that cannot be read now is not due now; the page says what is wrong with it."""
+    try:
+        return due()
+    except OSError:
+        return False
+
+
 def _report(raw: bytes) -> dict[str, Any]:
     """The report, as far as this package depends on its shape. Errors: ValueError."""
     body = json.loads(raw)
@@ -130,7 +139,7 @@ def _report(raw: bytes) -> dict[str, Any]:
     if body.get("format") != FORMAT:
         raise ValueError(f"format: expected {FORMAT}, found {body.get('format')!r}")
     shape = {
-        "at_us": int,
+        "day": str,
         "end_us": int,
         "size": int,
         "instrument": dict,
@@ -141,4 +150,5 @@ def _report(raw: bytes) -> dict[str, Any]:
     for key, kind in shape.items():
         if not isinstance(body.get(key), kind):
             raise ValueError(f"{key}: expected {kind.__name__}")
+    date.fromisoformat(body["day"])
     return body

@@ -6,6 +6,7 @@ A rule set that cannot be read, or is not in force, is a problem to show, never 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 
@@ -14,7 +15,6 @@ from config.ruleset import Criterion, Period, RuleSet, load_ruleset
 from evidence_api.web.clauses import Clause, RuleBook
 from evidence_api.web.ratios import METRIC_ZH
 from evidence_api.web.sources import Snapshot
-from evidence_api.web.wording import local_time
 
 NO_RULES = RuleBook("", "", "", "", ())
 
@@ -23,12 +23,15 @@ def clauses_in_force(at: Snapshot) -> RuleBook:
     """The clauses of the report's instrument on the report's day; none before the first report."""
     if at.report.body is None:
         return NO_RULES
-    instrument, at_us = str(at.report.body["instrument"]["id"]), int(at.report.body["at_us"])
+    instrument = at.report.body["instrument"]
     try:
-        rules = _load(instrument)
+        rules = _load(instrument["id"])
     except ConfigError as err:
-        return RuleBook(instrument, "", "", "", (), f"规则 {instrument} 无法使用: {err.problems[0]}")
-    return rule_book(rules, local_time(at_us // 1000, at.offset_h).date())
+        return RuleBook(instrument["id"], "", "", "", (), f"规则 {instrument['id']} 无法使用: {err.problems[0]}")
+    book = rule_book(rules, date.fromisoformat(at.report.body["day"]))
+    if rules.sha256 != instrument["sha256"]:
+        return replace(book, problem=f"数字所依据的规则文件与本程序的 {rules.id} 不同，条文以数字所附的为准")
+    return book
 
 
 def rule_book(rules: RuleSet, day: date) -> RuleBook:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
 from collector.folder import open_folder
 from collector.hours import hour_text, parse_hour
@@ -18,8 +17,7 @@ from collector.ledger import log
 from collector.recompute import recompute_hours
 from collector.revisions import record_revision
 from collector.store.lines import read_lines
-from evidence_api.web.app import create_app
-from tests.e2e.conftest import Demo, plantproof
+from tests.e2e.conftest import Demo, plantproof, served
 from tests.e2e.oracle import expect
 
 Numbers = dict[str, tuple[int, int]]
@@ -64,10 +62,10 @@ def test_cli_api_page_and_pack_show_the_same_numbers(demo: Demo, report: dict[st
     with zipfile.ZipFile(demo.pack) as archive:
         packed = numbers(json.loads(archive.read("data/metrics/results.json"))["results"])
         printed = archive.read("data/report/report.html").decode()
-    with TestClient(create_app(demo.folder), base_url="http://127.0.0.1") as client:
-        served = numbers(client.get("/api/v1/ratios").json()["ratios"])
-        page = client.get("/").text
-    assert cli == packed == served
+    with served(demo.folder) as get:
+        api = numbers(json.loads(get("api/v1/ratios"))["ratios"])
+        page = get("")
+    assert cli == packed == api
     for n, d in cli.values():
         assert f"{n}/{d}" in page
         assert f"{n}/{d}" in printed
@@ -103,8 +101,8 @@ def test_simulated_is_marked_at_the_origin_in_lines_on_pages_and_in_the_pack(dem
     assert seal is not None
     lines = read_lines(folder, parse_hour(seal.body["hour"]))
     assert {x.split(b",")[4] for x in lines if x.startswith(b"D")} == {b"simulated"}
-    with TestClient(create_app(demo.folder), base_url="http://127.0.0.1") as client:
-        assert "不得用于申报" in client.get("/").text
+    with served(demo.folder) as get:
+        assert "不得用于申报" in get("")
     with zipfile.ZipFile(demo.pack) as archive:
         assert json.loads(archive.read("data/pack.json"))["origin"] == "simulated"
         assert "不得用于申报" in archive.read("data/report/report.html").decode()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta, timezone
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from collector.clock import DrivenClock
 from collector.folder import DataFolder, create_folder
@@ -235,8 +236,10 @@ def zipped(files: dict[str, bytes], order: Iterable[str] | None = None) -> bytes
     return bytes(body + directory) + end_record(len(names), len(directory), len(body))
 
 
-def reseal(files: dict[str, bytes], *, pack_id: str = "", bag: bool = True) -> bytes:
-    """What the owner of the key can do: manifests and signature again over changed files."""
+def reseal(
+    files: dict[str, bytes], *, pack_id: str = "", bag: bool = True, stated: dict[str, Any] | None = None
+) -> bytes:
+    """What the owner of the key can do: manifests and signature again over changed files (`stated`: pack.json before)."""
     files = dict(files)
     payload = sorted(n for n in files if n.startswith("data/"))
     if bag:
@@ -244,7 +247,7 @@ def reseal(files: dict[str, bytes], *, pack_id: str = "", bag: bool = True) -> b
         files["bag-info.txt"] = bag_info(sum(len(files[n]) for n in payload), len(payload))
     files["manifest-sha256.txt"] = _manifest(files, payload)
     files["tagmanifest-sha256.txt"] = _manifest(files, TAG_FILES)
-    body = strict_json(files["data/pack.json"])
+    body = stated or strict_json(files["data/pack.json"])
     ledger = body["ledger"]
     subject = statement(
         files["tagmanifest-sha256.txt"], ledger["log"], pack_id or body["pack_id"], ledger["root"], ledger["size"]

@@ -10,7 +10,14 @@ import pytest
 
 from evidence_api.verify.evidence import Evidence, Exclusion, parse_register
 from evidence_api.verify.history import _rows
-from evidence_api.verify.lines import Hour, hour_number, hour_text, parse_device_hour, parse_late_hour, parse_parameter_hour
+from evidence_api.verify.lines import (
+    Hour,
+    hour_number,
+    hour_text,
+    parse_device_hour,
+    parse_late_hour,
+    parse_parameter_hour,
+)
 from evidence_api.verify.obligation import Obligation
 from evidence_api.verify.twin import TWINS, history_draw, recompute
 

@@ -1,0 +1,128 @@
+"""Durable ingest, from batches to a sealed day: CPU per point of each stage, and how long one second's frame waits for the disk.
+
+In: devices and seconds. Out: `Ingest`. The way is the product's own: `Capture.emit` from one task per device (a frame a second,
+each fdatasynced and acknowledged), a journal file each ten minutes, `maintain` after each (segments, and hours as they end:
+lines, commitments, Merkle root, leaf), at the end the day file. The workload ends with its UTC day. Making the batches is the
+adapters' work and not counted; so is the start of the child process in which a live collector runs `maintain`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from adapters.batch import Batch
+from benchmarks.workload import SECOND_US, Workload, register_toml, second_batches
+from collector.capture import Capture, Cutting
+from collector.clock import DrivenClock
+from collector.folder import DataFolder, create_folder
+from collector.maintain import maintain
+from collector.revisions import apply_register
+from config.settings import DEMO_PLANT
+
+FILE_US = 600 * SECOND_US
+AHEAD_S = 20  # batches made beforehand, so that making them stays out of the figures
+
+
+@dataclass(slots=True)
+class Ingest:
+    """CPU seconds by stage and the latencies of each second's frame."""
+
+    points: int
+    capture_cpu_s: float = 0.0
+    maintain_cpu_s: float = 0.0
+    append_ms: list[float] = field(default_factory=list)
+    frames: int = 0
+    sealed: int = 0
+    journal_bytes: int = 0
+    stored_bytes: int = 0
+
+    @property
+    def per_cpu_s(self) -> float:
+        """Points per CPU-second, whole path."""
+        return self.points / (self.capture_cpu_s + self.maintain_cpu_s)
+
+    def append_p(self, percent: float) -> float:
+        """Percentile of the acknowledgement latency in ms."""
+        return float(np.percentile(self.append_ms, percent))
+
+
+def new_folder(path: Path, work: Workload, kind: str = "wide") -> tuple[DataFolder, DrivenClock]:
+    """A simulated plant whose register holds the workload's devices."""
+    clock = DrivenClock(work.start_us)
+    folder = create_folder(path, DEMO_PLANT, "simulated", clock)
+    file = path.parent / f"{path.name}.toml"
+    file.write_text(register_toml(work.devices, kind), encoding="utf-8")
+    apply_register(folder, file, "benchmark", clock, "benchmarks")
+    return folder, clock
+
+
+def ingest(path: Path, work: Workload) -> Ingest:
+    """Run the whole path over the workload."""
+    return asyncio.run(_ingest(path, work))
+
+
+async def _ingest(path: Path, work: Workload) -> Ingest:
+    folder, clock = new_folder(path, work)
+    found = Ingest(work.points)
+
+    async def rotated() -> None:
+        begun = _cpu_s()
+        found.sealed += maintain(folder).sealed
+        spent = _cpu_s() - begun
+        found.maintain_cpu_s += spent
+        found.capture_cpu_s -= spent  # it runs inside a flush
+
+    capture = Capture(folder, clock, Cutting(flush_ms=0, file_us=FILE_US), rotated)
+    await capture.start("benchmark")
+    queues: list[asyncio.Queue[Batch | None]] = [asyncio.Queue() for _ in work.devices]
+    acknowledged = asyncio.Semaphore(0)
+    adapters = [asyncio.create_task(_adapter(capture, q, acknowledged)) for q in queues]
+    for first in range(0, work.seconds, AHEAD_S):
+        ready = [second_batches(work, s) for s in range(first, min(first + AHEAD_S, work.seconds))]
+        for offset, batches in enumerate(ready):
+            clock.advance_to(work.start_us + (first + offset + 1) * SECOND_US - 1)
+            cpu, wall = _cpu_s(), time.perf_counter()
+            for queue, batch in zip(queues, batches, strict=True):
+                queue.put_nowait(batch)
+            for _ in queues:
+                await acknowledged.acquire()
+            found.append_ms.append((time.perf_counter() - wall) * 1000)
+            found.capture_cpu_s += _cpu_s() - cpu
+    for queue in queues:
+        queue.put_nowait(None)
+    await asyncio.gather(*adapters)
+    found.frames, found.journal_bytes = capture.frames, 0
+    await _finish(folder, clock, capture, work, found)
+    return found
+
+
+async def _adapter(capture: Capture, queue: asyncio.Queue[Batch | None], acknowledged: asyncio.Semaphore) -> None:
+    while (batch := await queue.get()) is not None:
+        await capture.emit(batch)
+        acknowledged.release()
+
+
+async def _finish(folder: DataFolder, clock: DrivenClock, capture: Capture, work: Workload, found: Ingest) -> None:
+    """The next day begins: the last hour is sealed, the day file written."""
+    begun = _cpu_s()
+    clock.advance_to(work.start_us + work.seconds * SECOND_US)
+    await capture.tick()
+    await capture.stop("benchmark done")
+    found.capture_cpu_s += _cpu_s() - begun
+    begun = _cpu_s()
+    found.sealed += maintain(folder).sealed
+    found.maintain_cpu_s += _cpu_s() - begun
+    found.stored_bytes = sum(p.stat().st_size for p in folder.segments.rglob("*.parquet"))
+
+
+def _cpu_s() -> float:
+    """CPU seconds of this process with all its threads and ended children."""
+    t = os.times()
+    return t.user + t.system + t.children_user + t.children_system

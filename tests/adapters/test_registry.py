@@ -1,0 +1,79 @@
+"""From a register to adapters: one per connection, only what is in service, and rows of the declared kind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from adapters.batch import ValueType
+from adapters.cli import app
+from adapters.registry import build
+from adapters.template import template_of
+from config.errors import ConfigError
+from tests.adapters.plant import ModbusWire, OpcUaWire, WallClock, free_port, register_of
+
+
+async def test_devices_behind_one_gateway_share_an_adapter_and_others_have_their_own() -> None:
+    wire = ModbusWire()
+    devices = [wire.device("m1", 502), wire.device("m2", 502), wire.device("m3", 503)]
+    assert [a.devices for a in build(register_of(wire.points(), devices), WallClock())] == [("m1", "m2"), ("m3",)]
+
+
+async def test_retired_devices_and_devices_without_a_connection_have_no_adapter() -> None:
+    wire = ModbusWire()
+    retired = {**wire.device("m1", 502), "retired_at": "2025-01-01"}
+    bare = {k: v for k, v in wire.device("m2", 502).items() if k not in ("connection", "points")}
+    assert build(register_of(wire.points(), [retired, bare]), WallClock()) == []
+
+
+async def test_a_kind_that_does_not_fit_its_connection_is_refused_with_every_place() -> None:
+    wire = OpcUaWire("subscribe")
+    register = register_of(wire.points(), [wire.device("m1", 1), wire.device("m2", 1)], "wide")
+    with pytest.raises(ConfigError, match="event") as caught:
+        build(register, WallClock())
+    assert [p.where for p in caught.value.problems] == ["device[0].points", "device[1].points"]
+
+
+def test_the_template_is_the_point_sets_kind_and_order() -> None:
+    wire = ModbusWire()
+    template = template_of(register_of(wire.points(), []).point_sets[0])
+    assert (template.kind, [(p.name, p.type) for p in template.points][:2]) == (
+        "wide",
+        [("speed", ValueType.F64), ("count", ValueType.I64)],
+    )
+
+
+def register_file(folder: Path, port: int) -> Path:
+    path = folder / "register.toml"
+    path.write_text(
+        f"""format = "plantproof-register/1"
+line = [{{id = "L", name = "L"}}]
+points = [{{id = "p", point = [{{name = "x", type = "i64", table = "coil", address = 0, wire = "bit"}}]}}]
+[[device]]
+id = "m1"
+name = "一号车床"
+line = "L"
+points = "p"
+in_service_from = 2020-01-01
+connection = {{protocol = "modbus", host = "127.0.0.1", port = {port}}}
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_the_test_command_ends_with_3_and_says_why_a_device_does_not_answer(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["--register", str(register_file(tmp_path, free_port())), "--json"])
+    assert result.exit_code == 3
+    (row,) = json.loads(result.stdout)
+    assert (row["device"], row["answered"], row["outcome"]) == ("m1", False, "refused")
+    assert "connection refused" in row["why"]
+
+
+def test_the_test_command_refuses_a_device_that_is_not_there(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["m9", "--register", str(register_file(tmp_path, free_port()))])
+    assert result.exit_code == 2
+    assert "m9" in result.stderr
