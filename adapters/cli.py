@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import structlog
 import typer
 
 if TYPE_CHECKING:
@@ -36,7 +38,11 @@ def try_devices(
 
     loaded = load_register(register)
     chosen = _chosen(loaded, device or [])
-    results = asyncio.run(_round(loaded, chosen))
+    before = structlog.get_config()
+    try:
+        results = asyncio.run(_round(loaded, chosen))
+    finally:
+        structlog.configure(**before)
     if as_json:
         sys.stdout.write(json.dumps(results, ensure_ascii=False, indent=1) + "\n")
     else:
@@ -61,6 +67,7 @@ async def _round(register: Register, chosen: set[str]) -> list[dict[str, Any]]:
     """One read of each chosen device, all connections at the same time."""
     from adapters.registry import build
 
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # the table says it
     states: dict[str, DeviceState] = {}
     only = register.model_copy(update={"devices": tuple(d for d in register.devices if d.id in chosen)})
     adapters = build(only, _WallClock(), on_state=lambda state: states.__setitem__(state.device, state))

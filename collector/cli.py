@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import getpass
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,7 @@ from config.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from collector.folder import DataFolder
+    from config.register import Register
 
 root = typer.Typer()
 register_app = typer.Typer(help="设备台账 (the register)", no_args_is_help=True)
@@ -120,14 +121,14 @@ def status(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     newest = log.last_of(folder.ledger, "seal")
     state["newest_seal"] = newest.body["hour"] if newest else None
     revisions = registers(folder)
-    names = {d.id: d.name for d in revisions[-1].register.devices if d.connection} if revisions else {}
+    names, zone = _collected(revisions[-1].register) if revisions else ({}, UTC)
     if as_json:
         _json(state)
         return
     table = Table("设备", "名称", "最近结果", "时间")
     for device, name in names.items():
         seen = state["devices"].get(device)
-        table.add_row(device, name, _outcome(seen), _local(seen["at_us"]) if seen else "—")
+        table.add_row(device, name, _outcome(seen), _local(seen["at_us"], zone) if seen else "—")
     out = Console()
     out.print(table)
     running = "运行中" if state["running"] else "未运行"
@@ -366,8 +367,16 @@ def _iso(us: int) -> str:
     return datetime.fromtimestamp(us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _local(us: int) -> str:
-    return datetime.fromtimestamp(us // 1_000_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _local(us: int, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(us // 1_000_000, zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _collected(register: Register) -> tuple[dict[str, str], tzinfo]:
+    """Names of the devices that are collected today, and the plant's time zone."""
+    zone = register.calendar.tz
+    today = datetime.now(zone).date()
+    devices = [d for d in register.devices if d.connection and (d.retired_at is None or d.retired_at > today)]
+    return {d.id: d.name for d in devices}, zone
 
 
 def _rows(rows: list[dict[str, Any]], heads: tuple[str, ...], *, as_json: bool) -> None:

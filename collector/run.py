@@ -56,7 +56,9 @@ class Collector:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         await self._capture.start("run")
-        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(a.run(self._emit, self._capture.identify)) for a in adapters]
+        tasks: list[asyncio.Task[Any]] = [
+            asyncio.create_task(a.run(self._emit, self._capture.identify)) for a in adapters
+        ]
         tasks += [asyncio.create_task(self._beat()), asyncio.create_task(stopped.wait())]
         log.info("collecting", devices=sum(len(a.devices) for a in adapters), adapters=len(adapters))
         done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -25,7 +25,7 @@ from rich.console import Console
 
 from simulators.story import HOUR_US, PLANT_TZ
 
-READY_WITHIN_S, SEALED_WITHIN_S, STOP_WITHIN_S = 30.0, 60.0, 6.0
+READY_WITHIN_S, SEALED_WITHIN_S, STOP_WITHIN_S = 60.0, 120.0, 6.0  # limits that say "stuck", on a busy machine too
 
 
 class DemoError(Exception):
@@ -148,7 +148,7 @@ def _until(test: object, within_s: float, what: str, child: subprocess.Popen[str
 
 
 def _sealed_before(data: Path, hour: int) -> bool:
-    """True when the newest seal in the ledger is of the hour before `hour`."""
+    """True when every hour before `hour` has its seal."""
     newest = next(
         (x for x in reversed((data / "ledger" / "entries.ndjson").read_bytes().splitlines()) if b'"t":"seal"' in x),
         None,
@@ -156,7 +156,7 @@ def _sealed_before(data: Path, hour: int) -> bool:
     if newest is None:
         return False
     at = datetime.strptime(json.loads(newest)["body"]["hour"], "%Y-%m-%dT%HZ").replace(tzinfo=UTC)
-    return int(at.timestamp()) // 3600 == hour - 1
+    return int(at.timestamp()) // 3600 >= hour - 1
 
 
 def _build_pack(data: Path) -> Path:

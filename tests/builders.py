@@ -100,7 +100,13 @@ class Driver:
     """A data folder with a collector that is driven by hand; remembers every acknowledged row with its journal hour."""
 
     def __init__(
-        self, path: Path, start_us: int, origin_class: str = "simulated", cutting: Cutting = DRIVEN, *, seeds: bool = True
+        self,
+        path: Path,
+        start_us: int,
+        origin_class: str = "simulated",
+        cutting: Cutting = DRIVEN,
+        *,
+        seeds: bool = True,
     ) -> None:
         self.clock = MovableClock(start_us)
         self.folder: DataFolder = create_folder(
@@ -134,7 +140,9 @@ class Driver:
         self._seen()
         for batch in batches:
             self.rows += [
-                Row(r.device, r.template, r.source_us, r.lag_us, r.outcome, r.quality, r.values, r.qualities, self._hour)
+                Row(
+                    r.device, r.template, r.source_us, r.lag_us, r.outcome, r.quality, r.values, r.qualities, self._hour
+                )
                 for r in batch
             ]
 

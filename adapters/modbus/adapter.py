@@ -10,7 +10,6 @@ Identity: Read Device Identification (43/14) once per unit, never required. Only
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import cast
 
@@ -24,6 +23,7 @@ from adapters.modbus.link import DeviceRefusal, ModbusLink
 from adapters.modbus.plan import Block, plan, split
 from adapters.rows import BAD_TIMEOUT, Rows, failed_batch
 from adapters.schedule import Schedule
+from adapters.tasks import together
 from adapters.template import Source
 from config.register import Modbus
 
@@ -66,7 +66,7 @@ class ModbusAdapter:
         """Poll until cancelled."""
         schedule = Schedule(self._clock, self._sources)
         try:
-            async with asyncio.TaskGroup() as polls:
+            async with together() as polls:
                 while True:
                     for source in await schedule.next():
                         unit = self._units[source.device]

@@ -29,6 +29,7 @@ from adapters.mqtt.link import BrokerLink
 from adapters.mqtt.payload import MessageDecoder, Undecodable, parse
 from adapters.rows import Rows, failed_batch
 from adapters.schedule import next_multiple
+from adapters.tasks import together
 from adapters.template import Source
 from config.register import Mqtt
 
@@ -65,7 +66,7 @@ class MqttAdapter:
     async def run(self, emit: Emit, identify: Identify) -> None:
         """Listen until cancelled."""
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with together() as tasks:
                 tasks.create_task(self._stay_connected(emit))
                 tasks.create_task(self._record_silence(emit))
                 tasks.create_task(self._store(emit, identify))

@@ -27,6 +27,7 @@ from adapters.opcua.session import Session
 from adapters.opcua.subscription import Notification, Subscriptions, Watch
 from adapters.rows import Rows, failed_batch
 from adapters.schedule import Schedule
+from adapters.tasks import together
 from adapters.template import Source
 from config.register import OpcUa
 
@@ -65,7 +66,7 @@ class OpcUaAdapter:
         self._identify = identify
         schedule = Schedule(self._clock, [n.source for n in self._nodes.values()])
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with together() as tasks:
                 tasks.create_task(self._store_notifications(emit))
                 tasks.create_task(self._come_back(emit))
                 while True:

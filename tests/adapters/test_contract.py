@@ -133,3 +133,18 @@ async def test_one_round_of_a_dead_port_says_why(wire: Wire) -> None:
     register = register_of(wire.points(), [wire.device("m1", free_port())], wire.kind)
     (adapter,) = build(register, WallClock())
     assert Recorder(batches=await adapter.read_once()).outcomes("m1") == [Outcome.REFUSED]
+
+
+async def test_a_store_that_fails_ends_the_adapter_with_its_own_error(wire: Wire) -> None:
+    class DiskFull(Exception):
+        pass
+
+    async def failing(_: object) -> None:
+        raise DiskFull
+
+    port = free_port()
+    await wire.start(port)
+    (adapter,) = build(register_of(wire.points(), [wire.device("m1", port)], wire.kind), WallClock())
+    with pytest.raises(DiskFull):
+        async with asyncio.timeout(30):
+            await adapter.run(failing, Recorder().identify)

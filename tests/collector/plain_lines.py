@@ -302,7 +302,9 @@ class _DeviceHour:
         return found
 
     def _parameter(self, text: str, name: str) -> str:
-        seen = [(r, dict(self._values(r))[name]) for r in self._all() if _is_contact(r) and name in dict(self._values(r))]
+        seen = [
+            (r, dict(self._values(r))[name]) for r in self._all() if _is_contact(r) and name in dict(self._values(r))
+        ]
         own = [good for r, good in seen if r.hour == self.hour]
         covered = self._covered([r for r, good in seen if good and not r.quality & BAD])
         return f"P,{self.id},{text},{name},{_mask(covered)},{sum(own)},{len(own) - sum(own)}"

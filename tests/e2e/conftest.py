@@ -57,7 +57,7 @@ def served(folder: Path) -> Iterator[Callable[[str], str]]:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     folder = tmp_path_factory.mktemp("demo") / "data"
-    done = plantproof("demo", "--once", "--data", str(folder), "--port", "0", timeout_s=280)
+    done = plantproof("demo", "--once", "--data", str(folder), "--port", "0", timeout_s=540)
     assert done.returncode == 0, done.stderr
     (pack,) = (folder / "packs").glob("*-DEMO.zip")
     return Demo(folder, pack, done.stderr)

@@ -20,6 +20,7 @@ from collector.store.lines import read_lines
 from tests.e2e.conftest import Demo, plantproof, served
 from tests.e2e.oracle import expect
 
+pytestmark = pytest.mark.timeout(600)
 Numbers = dict[str, tuple[int, int]]
 
 

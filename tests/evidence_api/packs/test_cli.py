@@ -97,7 +97,11 @@ def test_what_cannot_be_done_is_said_with_its_exit_code(
 
 def test_build_refuses_words_it_does_not_know(tmp_path: Path) -> None:
     plant = make_plant(tmp_path)
-    for arguments, words in ((["--level", "gold"], "basic"), (["--rules", "XX"], "GS25"), (["--at", "gestern"], "--at")):
+    for arguments, words in (
+        (["--level", "gold"], "basic"),
+        (["--rules", "XX"], "GS25"),
+        (["--at", "gestern"], "--at"),
+    ):
         done = _run("pack", "build", "--data", plant.folder.path, *arguments)
         assert done.exit_code == 2
         assert words in done.stderr
