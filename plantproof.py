@@ -88,15 +88,14 @@ def run(arguments: list[str]) -> int:
 
 
 def _explain(err: Exception) -> int:
-    from click.exceptions import Abort, ClickException, Exit
-
-    if isinstance(err, Exit):
+    usage = typer.BadParameter.__mro__[1:3]  # typer's UsageError and ClickException have no public names
+    if isinstance(err, typer.Exit):
         return err.exit_code
-    if isinstance(err, Abort):
+    if isinstance(err, typer.Abort):
         return 130
-    if isinstance(err, ClickException):
-        err.show()
-        return err.exit_code
+    if isinstance(err, usage):
+        err.show()  # type: ignore[attr-defined]
+        return 2
     code = _code_of(err)
     if code is not None:
         sys.stderr.write(f"✘ {err}\n")

@@ -15,7 +15,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from functools import lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,27 +83,33 @@ class TemplatePoint:
     unit: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Template:
-    """A device's ordered points. Equal points of two devices make the same template, hence the same files."""
+    """A device's ordered points. Equal points of two devices make the same template, hence the same files.
+
+    Without slots, so that digest, id and columns are worked out once: every batch asks for them.
+    """
 
     kind: str  # "wide" | "event"
     points: tuple[TemplatePoint, ...]
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         """SHA-256 over the canonical JSON of kind and points (docs/format/rows.md)."""
         return hashlib.sha256(self.to_json()).digest()
 
-    @property
+    @cached_property
     def id(self) -> str:
         """First 16 hex digits of the digest: file and catalog name."""
-        return _template_id(self)
+        return self.digest.hex()[:16]
 
-    @property
+    @cached_property
     def columns(self) -> tuple[tuple[str, ValueType], ...]:
         """Physical value columns, in order. Wide: the points. Event: `point` (index), then `v_<type>` of each type used."""
-        return _template_columns(self)
+        if self.kind == "wide":
+            return tuple((p.name, p.type) for p in self.points)
+        used = {p.type for p in self.points}
+        return (("point", ValueType.U64), *((f"v_{t}", t) for t in ValueType if t in used))
 
     def to_json(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, UTF-8."""
@@ -115,19 +121,6 @@ class Template:
         """Inverse of `to_json`."""
         body = json.loads(raw)
         return Template(body["kind"], tuple(TemplatePoint(n, ValueType(t), u) for n, t, u in body["points"]))
-
-
-@lru_cache(maxsize=4096)
-def _template_id(template: Template) -> str:
-    return template.digest.hex()[:16]
-
-
-@lru_cache(maxsize=4096)
-def _template_columns(template: Template) -> tuple[tuple[str, ValueType], ...]:
-    if template.kind == "wide":
-        return tuple((p.name, p.type) for p in template.points)
-    used = {p.type for p in template.points}
-    return (("point", ValueType.U64), *((f"v_{t}", t) for t in ValueType if t in used))
 
 
 NUMPY_TYPE: dict[ValueType, str] = {

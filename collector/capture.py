@@ -149,11 +149,11 @@ class Capture:
             for _, future in waiting:
                 if not future.done():
                     future.set_result(seq)
-        if self._waiting:
-            self._flushing = None
-            self._schedule()
         if rotated:
             await self._rotated()
+        if self._waiting:  # last, with no await behind it: whoever emits from here on starts a flush of their own
+            self._flushing = None
+            self._schedule()
 
     async def _control(self, control: dict[str, Any]) -> None:
         async with self._lock:

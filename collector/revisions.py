@@ -168,7 +168,7 @@ def add_exclusion(
 
 
 def record_set(folder: DataFolder, size: int | None = None) -> RecordSet | None:
-    """The newest import among the first `size` ledger entries, against the register in force then; None before the first."""
+    """The newest import among the first `size` ledger entries, read against the register it was checked with; None before the first."""
     newest = record_revision(folder, size)
     if newest is None:
         return None
@@ -176,7 +176,10 @@ def record_set(folder: DataFolder, size: int | None = None) -> RecordSet | None:
     place = folder.records / f"{rev:06d}"
     for name, digest in files.items():
         _proven(place / name, digest)
-    return parse_records(place, registers(folder, size)[-1].register)
+    there = [
+        i for i, e in enumerate(log.read_entries(folder.ledger, size)) if e.t == "records" and e.body["rev"] == rev
+    ]
+    return parse_records(place, registers(folder, there[0])[-1].register)
 
 
 def record_revision(folder: DataFolder, size: int | None = None) -> tuple[int, dict[str, str]] | None:

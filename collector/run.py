@@ -11,6 +11,7 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from collector.capture import Capture, Cutting
 from collector.clock import SystemClock
 from collector.durable import write_durably
 from collector.folder import DataFolder
+from collector.ledger import log as ledger_log
 from collector.revisions import registers
 from config.settings import StoreTable
 
@@ -47,24 +49,21 @@ class Collector:
         self._state: dict[str, dict[str, int | str]] = {}
         self._child: asyncio.Task[None] | None = None
         self._again = False
+        self._revision = 0
+        self._register_changed = asyncio.Event()
 
     async def run(self) -> None:
         """Collect until a signal comes. Errors: `RunError`, `JournalError`, `CaptureError`."""
-        adapters = self._adapters()
+        self._adapters()  # a register that cannot be used is said before anything is written
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         await self._capture.start("run")
-        tasks: list[asyncio.Task[Any]] = [
-            asyncio.create_task(a.run(self._emit, self._capture.identify)) for a in adapters
-        ]
-        tasks += [asyncio.create_task(self._beat()), asyncio.create_task(stopped.wait())]
-        log.info("collecting", devices=sum(len(a.devices) for a in adapters), adapters=len(adapters))
+        work = (self._collect(), self._beat(), stopped.wait())
+        tasks: list[asyncio.Task[Any]] = [asyncio.ensure_future(x) for x in work]
         done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in rest:
-            task.cancel()
-        await asyncio.wait(rest, timeout=STOP_WITHIN_S)
+        await _cancelled(rest)
         failure = next((e for t in done if (e := t.exception())), None)
         if failure is None:
             await self._capture.stop("signal")
@@ -74,6 +73,25 @@ class Collector:
         if failure is not None:
             raise failure
 
+    async def _collect(self) -> None:
+        """Run the adapters of the newest register; when another revision is applied, those of that one."""
+        while True:
+            self._register_changed.clear()
+            adapters = self._adapters()
+            tasks = [asyncio.create_task(a.run(self._emit, self._capture.identify)) for a in adapters]
+            tasks.append(asyncio.create_task(self._changed()))
+            log.info("collecting", devices=sum(len(a.devices) for a in adapters), register=self._revision)
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await _cancelled(tasks)
+            failure = next((e for t in done if (e := t.exception())), None)
+            if failure is not None:
+                raise failure
+
+    async def _changed(self) -> None:
+        await self._register_changed.wait()
+
     def _adapters(self) -> list[Adapter]:
         revisions = registers(self._folder)
         if not revisions:
@@ -81,6 +99,7 @@ class Collector:
                 f"{self._folder.path}: 还没有设备台账 (expected an applied register, found none)\n"
                 "    → plantproof register apply 文件.toml --reason 首次建立"
             )
+        self._revision = revisions[-1].rev
         return build(revisions[-1].register, self._clock)
 
     async def _emit(self, batch: Batch) -> None:
@@ -96,6 +115,9 @@ class Collector:
         while True:
             await asyncio.sleep(STATE_EVERY_S)
             await self._capture.tick()
+            newest = ledger_log.last_of(self._folder.ledger, "register")
+            if newest and newest.body["rev"] != self._revision:
+                self._register_changed.set()
             self._write_state(running=True)
 
     def _write_state(self, *, running: bool) -> None:
@@ -124,6 +146,13 @@ class Collector:
             if code:
                 log.error("maintenance failed; it is tried again at the next file", code=code)
             again = self._again
+
+
+async def _cancelled(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel and wait, but not for ever: a connection that will not close is left to the process's end."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=STOP_WITHIN_S)
 
 
 def maintain_command(path: Path) -> list[str]:

@@ -3,13 +3,12 @@
 In: recordings, a port. Out: `OpcUaReplay`; `advance(until_us)` writes what had been delivered by then, in order, and returns when
 the subscriptions of every client have been sent it. Before its first row a variable is Bad_WaitingForInitialData.
 ProductUri `urn:plantproof:replay`. asyncua drops the oldest value of a full queue without saying so: `advance` therefore
-stops writing to a node before its queue could be full, until the queue has been sent.
+stops every few rows until all queues have been sent, long before one could be full.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ from simulators.recordings import Recording
 
 REPLAY_URI = "urn:plantproof:replay"
 QUEUE = 10_000  # what the register asks for (`queue`), and asyncua's own limit
-_ROUND = 8_000  # rows of one node between two empty queues
+_BURST = 2_000  # rows between two empty queues: far below a queue, and a message that a client decodes in a blink
 _WAITING = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadWaitingForInitialData)))
 _SEND_TIMEOUT_S = 120.0
 
@@ -63,23 +62,19 @@ class OpcUaReplay:
     async def advance(self, until_us: int) -> int:
         """Publish every row delivered by that moment; how many. Errors: `TimeoutError` when a client takes nothing for 120 s."""
         count = 0
-        written: Counter[ua.NodeId] = Counter()
         for machine, recording in self._recordings.items():
             for row in recording.take(until_us):
                 node = self._nodes[machine, row.tag]
                 await self._server.write_attribute_value(node, data_value(row.value, ua.VariantType.String, row.at))
-                written[node] += 1
                 count += 1
-                if written[node] >= _ROUND:
+                if count % _BURST == 0:
                     await self._sent()
-                    written.clear()
-                elif count % 1000 == 0:
-                    await asyncio.sleep(0)  # let sessions breathe
         await self._sent()
         return count
 
     async def _sent(self) -> None:
         """Until no subscription holds anything back; each is told to publish at once instead of at its interval."""
+        await asyncio.sleep(0)
         service: Any = self._server.iserver.subscription_service
         async with asyncio.timeout(_SEND_TIMEOUT_S):
             while waiting := [s for s in service.subscriptions.values() if s._triggered_datachanges]:

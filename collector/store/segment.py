@@ -74,9 +74,10 @@ def write_segment(
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with _writer(aside, schema, used, groups, template, segment) as writer:
+        with _writer(aside, schema, used, groups, segment) as writer:
             for group in groups:
                 writer.write_table(group.select(used), row_group_size=max(len(group), 1))
+            writer.add_key_value_metadata(_footer(segment, template))
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         aside.rename(target)
@@ -144,15 +145,19 @@ def _used_columns(schema: pa.Schema, groups: Sequence[pa.Table]) -> list[str]:
     return [n for n in schema.names if not n.startswith("q.") or any(g[n].null_count < len(g) for g in groups)]
 
 
+def _footer(segment: Segment, template: Template) -> dict[bytes, bytes]:
+    """Written as the file's own keys: metadata of an Arrow schema is dropped where the schema itself is not stored."""
+    about = {k: getattr(segment, k) for k in Segment.__slots__ if k != "path"}
+    return {ABOUT: json.dumps(about, sort_keys=True).encode(), TEMPLATE: template.to_json()}
+
+
 def _writer(
-    path: Path, schema: pa.Schema, used: list[str], groups: Sequence[pa.Table], template: Template, segment: Segment
+    path: Path, schema: pa.Schema, used: list[str], groups: Sequence[pa.Table], segment: Segment
 ) -> pq.ParquetWriter:
     delta = [n for n in used if _is_delta(schema.field(n).type, n, groups)]
-    about = {k: getattr(segment, k) for k in Segment.__slots__ if k != "path"}
-    metadata = {ABOUT: json.dumps(about, sort_keys=True).encode(), TEMPLATE: template.to_json()}
     return pq.ParquetWriter(
         path,
-        pa.schema([schema.field(n) for n in used], metadata=metadata),
+        pa.schema([schema.field(n) for n in used]),
         version="2.6",
         data_page_version="2.0",
         compression="zstd",

@@ -86,8 +86,8 @@ def check_bag_info(pack: Container) -> str:
     if pack.read("bagit.txt") != BAGIT:
         raise _refused("A-03", "bagit.txt 不是 BagIt 1.0 的固定内容")
     if pack.read("bag-info.txt") != expected:
-        raise _refused("A-03", f"bag-info.txt 与载荷不符, 应为 {len(payload)} 个文件")
-    return f"载荷 {len(payload)} 个文件, {sum(e.size for e in payload):,} 字节"
+        raise _refused("A-03", f"bag-info.txt 与载荷不符，应为 {len(payload)} 个文件")
+    return f"载荷 {len(payload)} 个文件，{sum(e.size for e in payload):,} 字节"
 
 
 def bag_info(size: int, count: int) -> bytes:
@@ -180,7 +180,8 @@ def _compare(pack: Container, code: str, manifest: str, names: list[str]) -> Non
 def _need(pack: Container, code: str, *names: str) -> None:
     missing = [n for n in names if n not in pack.entries]
     if missing:
-        raise _refused(code, f"缺少 {', '.join(missing)}")
+        more = f" 等 {len(missing)} 个" if len(missing) > 5 else ""
+        raise _refused(code, f"缺少 {', '.join(missing[:5])}{more}")
 
 
 def _refused(code: str, found: str) -> PackRefused:

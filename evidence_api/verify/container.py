@@ -27,6 +27,7 @@ _NEEDED, _MADE_BY, _DATE_1980, _MODE = 20, 0x0314, 0x0021, 0o100644 << 16
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 MAX_BYTES, MAX_ENTRIES = 0xFFFF_FFFE, 0xFFFE
 CHUNK = 1 << 20
+AGAIN = "像是解压后重新压缩过的，请取企业交付的原文件 (zipped again? ask for the original file)"
 FORM, NAMES = "容器是规范形式的存储式 zip", "文件名是 ASCII、相对、有序、不重复"
 
 
@@ -128,12 +129,12 @@ def end_record(count: int, directory_size: int, directory_start: int) -> bytes:
 def _end(file: BinaryIO, total: int) -> tuple[int, bytes, int]:
     """Where the directory starts, its bytes, and how many records it claims."""
     if total < _END.size:
-        raise PackRefused("A-01", FORM, f"不是 zip: 只有 {total} 字节 (not a zip)")
+        raise PackRefused("A-01", FORM, f"不是 zip，只有 {total} 字节 (not a zip)")
     file.seek(total - _END.size)
     raw = file.read(_END.size)
     mark, _, _, _, count, size, start, _ = _END.unpack(raw)
     if mark != _END_MARK:
-        raise PackRefused("A-01", FORM, "不是 zip, 或末尾被截断、被添加 (no end record where it must stand)")
+        raise PackRefused("A-01", FORM, "不是 zip，或末尾被截断、被添加 (no end record where it must stand)")
     if (
         total > MAX_BYTES
         or count > MAX_ENTRIES
@@ -167,14 +168,14 @@ def _rewrite(file: BinaryIO, entries: list[ZipEntry], directory: bytes) -> list[
         header = local_header(entry.name, entry.size, entry.crc)
         file.seek(at)
         if entry.start != at + len(header) or file.read(len(header)) != header:
-            raise PackRefused("A-01", FORM, f"{entry.name}: 文件头不是规范形式")
+            raise PackRefused("A-01", FORM, f"{entry.name}: 文件头不是规范形式；{AGAIN}")
         if _crc(file, entry) != entry.crc:
             damaged.append(entry.name)
         expected.append(directory_record(entry.name, entry.size, entry.crc, at))
         at = entry.start + entry.size
     file.seek(0, 2)
     if b"".join(expected) != directory or at + len(directory) + _END.size != file.tell():
-        raise PackRefused("A-01", FORM, "目录与文件不符, 或文件之间有多余字节")
+        raise PackRefused("A-01", FORM, f"目录与文件不符，或文件之间有多余字节；{AGAIN}")
     return damaged
 
 

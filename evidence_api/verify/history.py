@@ -34,7 +34,7 @@ TITLES = {
     "C-21": "台账每一条都是规范写法",
     "C-22": "台账的 RFC 6962 根与检查点一致",
     "C-23": "导出登记与包号",
-    "C-24": "逐小时封存, 不缺不重",
+    "C-24": "逐小时封存，不缺不重",
     "C-25": "设备台账各版与其登记一致",
     "C-26": "生产记录与停机豁免与其登记一致",
 }
@@ -83,11 +83,11 @@ def read_ledger(pack: Container, stated: PackJson) -> Ledger:
         except (LedgerError, RecursionError) as err:
             raise _refused("C-21", f"第 {number} 条: {err}") from err
         if (entry.t == "genesis") != (number == 1):
-            raise _refused("C-21", f"第 {number} 条: 创世条目只能是第一条, 此处为 {entry.t}")
+            raise _refused("C-21", f"第 {number} 条：创世条目只能是第一条，此处为 {entry.t}")
         entries.append(entry)
         hashes.append(merkle.leaf_hash(line))
     if len(entries) != stated.body["ledger"]["size"] or not pack.read(ENTRIES).endswith(b"\n"):
-        raise _refused("C-21", f"应有 {stated.body['ledger']['size']} 条, 实有 {len(entries)} 条")
+        raise _refused("C-21", f"应有 {stated.body['ledger']['size']} 条，实有 {len(entries)} 条")
     genesis = entries[0].body
     plant = {k: genesis[k] for k in ("plant", "credit_code", "site")}
     named = {"plant": stated.body["plant"]["name"], **{k: stated.body["plant"][k] for k in ("credit_code", "site")}}
@@ -101,7 +101,7 @@ def check_root(ledger: Ledger, signed_root: str) -> str:
     found = merkle.root(ledger.hashes).hex()
     if found != signed_root:
         raise _refused("C-22", f"算得 {found[:16]}…, 检查点签的是 {signed_root[:16]}…")
-    return f"{len(ledger.entries):,} 条, 根 {found[:16]}…"
+    return f"{len(ledger.entries):,} 条，根 {found[:16]}…"
 
 
 def pack_id(stated: dict[str, Any]) -> str:
@@ -123,13 +123,13 @@ def check_intent(ledger: Ledger, stated: PackJson) -> str:
         "size": size,
     }
     if last.t != "pack_intent" or last.body != expected or body["pack_id"] != expected["pack_id"]:
-        raise _refused("C-23", "最后一条不是本包的导出登记, 或包号推算不符")
+        raise _refused("C-23", "最后一条不是本包的导出登记，或包号推算不符")
     if not 0 < size < len(ledger.entries) or merkle.root(ledger.hashes[:size]).hex() != body["intent"]["root"]:
         raise _refused("C-23", f"登记时台账 {size} 条的根不符")
     number = len(ledger.of("pack_intent"))
     if body["number"] != number:
-        raise _refused("C-23", f"应为本台账第 {number} 次导出, 包内写 {body['number']}")
-    return f"本台账第 {number} 次导出, 此前完成 {len(ledger.of('pack'))} 次"
+        raise _refused("C-23", f"应为本台账第 {number} 次导出，包内写 {body['number']}")
+    return f"本台账第 {number} 次导出，此前完成 {len(ledger.of('pack'))} 次"
 
 
 def read_seals(ledger: Ledger) -> tuple[dict[int, Seal], list[tuple[int, int]], str]:
@@ -146,7 +146,7 @@ def read_seals(ledger: Ledger) -> tuple[dict[int, Seal], list[tuple[int, int]], 
             first, end = seal.hour, seal.hour + 1
             seals[first] = seal
         if (after is not None and first != after) or end <= first:
-            raise _refused("C-24", f"第 {index + 1} 条: 封存小时不连续或重复")
+            raise _refused("C-24", f"第 {index + 1} 条：封存小时不连续或重复")
         after = end
     missing = sum(end - first for first, end in spans)
     return seals, spans, f"{len(seals):,} 个小时逐一封存" + (f", {missing} 小时以跨段登记 (采集停)" if missing else "")
@@ -158,17 +158,17 @@ def read_registers(pack: Container, ledger: Ledger) -> list[Register]:
     for number, (index, entry) in enumerate(ledger.of("register"), 1):
         name = f"{REGISTERS}{number:06d}.json"
         if entry.body["rev"] != number or name not in pack.entries:
-            raise _refused("C-25", f"第 {index + 1} 条: 应为第 {number} 版, 且包内有 {name}")
+            raise _refused("C-25", f"第 {index + 1} 条：应为第 {number} 版，且包内有 {name}")
         raw = pack.read(name)
         if hashlib.sha256(raw).hexdigest() != entry.body["sha256"]:
             raise _refused("C-25", f"{name} 与登记的 SHA-256 不符")
         register = parse_register(number, entry.body["effective_ms"] * 1000, strict_json(raw))
         if len(register.devices) != entry.body["devices"]:
-            raise _refused("C-25", f"{name}: 登记 {entry.body['devices']} 台, 文件 {len(register.devices)} 台")
+            raise _refused("C-25", f"{name}: 登记 {entry.body['devices']} 台，文件 {len(register.devices)} 台")
         found.append(register)
     in_pack = sum(n.startswith(REGISTERS) for n in pack.names)
     if not found or in_pack != len(found):
-        raise _refused("C-25", f"台账登记 {len(found)} 版, 包内 {in_pack} 版")
+        raise _refused("C-25", f"台账登记 {len(found)} 版，包内 {in_pack} 版")
     return found
 
 
@@ -188,11 +188,11 @@ def read_records(
             raise _refused("C-26", f"{name} 与登记的 SHA-256 不符")
     excluded = [_exclusion(strict_json(pack.read(n))) for n in sorted(names) if n.endswith(EXCLUSION)]
     if not imports:
-        return None, excluded, f"未导入生产记录; 停机豁免 {len(excluded)} 项"
+        return None, excluded, f"未导入生产记录；停机豁免 {len(excluded)} 项"
     if set(imports[-1]["files"]) != set(RECORD_FILES):
         raise _refused("C-26", "生产记录应为五个 CSV")
     rows = {f: _rows(pack.read(f"{RECORDS}{imports[-1]['rev']:06d}/{f}")) for f in RECORD_FILES}
-    return rows, excluded, f"批次 {len(rows['batches.csv'])} 个, 停机豁免 {len(excluded)} 项"
+    return rows, excluded, f"批次 {len(rows['batches.csv'])} 个，停机豁免 {len(excluded)} 项"
 
 
 def _seal(index: int, body: dict[str, Any]) -> Seal:

@@ -39,6 +39,12 @@ def said(value: T, found: str) -> tuple[T, str]:
     return value, found
 
 
+def ledger_of(pack: Container, stated: bag.PackJson) -> tuple[history.Ledger, str]:
+    """C-21."""
+    found = history.read_ledger(pack, stated)
+    return found, f"{len(found.entries):,} 条，首条为创世条目"
+
+
 def identity_of(ledger: history.Ledger | None) -> Identity | None:
     """Public key and log name, as the genesis entry gives them."""
     if ledger is None:
@@ -129,7 +135,7 @@ def compare_tables(pack: Container, ledger: history.Ledger, shown: Shown) -> str
 def anchors_of(ledger: history.Ledger) -> str:
     """D-31."""
     found = len(ledger.of("anchor"))
-    return f"台账登记 {found} 次，本版核验程序不认，按没有计" if found else "没有；可改窗口: 全部历史"
+    return f"台账登记 {found} 次，本版核验程序不认，按没有计" if found else "没有；可改窗口：全部历史"
 
 
 def clock_of(ledger: history.Ledger) -> str:

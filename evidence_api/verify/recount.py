@@ -61,7 +61,7 @@ def check_head(report: Any, stated: PackJson, obligation: Obligation) -> str:
         if key in seen or r["metric"] not in TITLE_OF or not _ordered(r):
             raise PackRefused("E-49", HEAD, f"{key}: 重复、未知或上下限颠倒")
         seen.add(key)
-    return f"{len(seen)} 项结果, 均有下限 ≤ 实测 ≤ 上限"
+    return f"{len(seen)} 项结果，均有下限 ≤ 实测 ≤ 上限"
 
 
 def check_metric(report: dict[str, Any], obligation: Obligation, metric: str) -> tuple[list[Number], str]:
@@ -70,7 +70,7 @@ def check_metric(report: dict[str, Any], obligation: Obligation, metric: str) ->
     given = {r["scope"]: r for r in report["results"] if r["metric"] == metric}
     twins = recompute(obligation, metric)
     if set(given) != {t.scope for t in twins}:
-        raise PackRefused(code, title, f"范围不符: 包内 {sorted(given)}, 复算 {sorted(t.scope for t in twins)}")
+        raise PackRefused(code, title, f"范围不符：包内 {sorted(given)}, 复算 {sorted(t.scope for t in twins)}")
     for twin in twins:
         different = twin.differences(given[twin.scope])
         if different:
@@ -90,7 +90,7 @@ def check_draw(report: dict[str, Any], obligation: Obligation) -> str:
     if given.get("seed") != seed or given.get("eligible") != eligible:
         raise PackRefused("E-47", title, "抽样种子或可抽取数不符")
     n, d = found[0]["lower"]
-    return f"抽样 {len(drawn)} 个台时与台账根所定相同; 企业称 {n}/{d} 核对相符, 原始数据不在包内, 未复算"
+    return f"抽样 {len(drawn)} 个台时与台账根所定相同；企业称 {n}/{d} 核对相符，原始数据不在包内，未复算"
 
 
 def check_tables(pack: Container, ledger: Ledger, registers: Sequence[Register], gaps: Gaps, end_us: int) -> str:

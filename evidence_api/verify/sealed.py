@@ -26,7 +26,7 @@ from evidence_api.verify.tables import Gaps
 
 TITLES = {
     "C-27": "各小时的行与封存根、行数、合计一致",
-    "C-28": "在册设备每小时一行, 一台不少",
+    "C-28": "在册设备每小时一行，一台不少",
     "C-29": "判定规则与其登记一致",
 }
 
@@ -62,7 +62,7 @@ def open_hours(
     position = 0
     for hour in _hours(pack):
         if position >= len(expected) or hour.hour != expected[position]:
-            raise _refused("C-27", f"{hour_text(hour.hour)}: 有行而没有封存, 或应有的小时缺行")
+            raise _refused("C-27", f"{hour_text(hour.hour)}: 有行而没有封存，或应有的小时缺行")
         position += 1
         seal = seals[hour.hour]
         _compare(hour, seal)
@@ -77,7 +77,7 @@ def open_hours(
     found |= {"commitments": 2 * opened.lines["D"] + opened.lines["L"], "seals": len(seals), "spans": spans}
     found |= {"devices": len(evidence.devices)}
     if counts != found:
-        raise _refused("C-27", f"pack.json 的行数与包内不符: 应为 {found}")
+        raise _refused("C-27", f"pack.json 的行数与包内不符：应为 {found}")
     return opened
 
 
@@ -85,7 +85,7 @@ def check_devices(opened: Opened) -> str:
     """C-28."""
     if opened.wrong_devices:
         raise _refused("C-28", "; ".join(opened.wrong_devices[:5]))
-    return f"{opened.hours:,} 个小时, {opened.lines['D']:,} 个台时"
+    return f"{opened.hours:,} 个小时，{opened.lines['D']:,} 个台时"
 
 
 def check_rules(pack: Container, ledger: Ledger, stated: PackJson) -> str:

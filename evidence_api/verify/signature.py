@@ -66,7 +66,7 @@ def check_envelope(raw: bytes, log: str, public_key: bytes) -> bytes:
     shape = isinstance(body, dict) and set(body) == {"payload", "payloadType", "signatures"}
     signatures = body["signatures"] if shape else None
     if not isinstance(signatures, list) or len(signatures) != 1 or not isinstance(signatures[0], dict):
-        raise _refused("B-11", "应为一个 DSSE 信封, 含一个签名")
+        raise _refused("B-11", "应为一个 DSSE 信封，含一个签名")
     if set(signatures[0]) != {"keyid", "sig"} or body["payloadType"] != PAYLOAD_TYPE:
         raise _refused("B-11", f"信封字段不符, payloadType 应为 {PAYLOAD_TYPE}")
     if signatures[0]["keyid"] != key_id(log, public_key).hex():

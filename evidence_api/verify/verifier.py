@@ -45,7 +45,7 @@ def verify_pack(file: BinaryIO, key: bytes | None, known_rules: Mapping[str, str
     if pack is None:
         return Findings(tuple(walk.steps), not_proven=tuple(text for _, text in LIMITS))
     stated = walk.read_bag(pack)
-    ledger = walk.run("C-21", history.TITLES, lambda p, s: inputs.said(history.read_ledger(p, s), ""), pack, stated)
+    ledger = walk.run("C-21", history.TITLES, inputs.ledger_of, pack, stated)
     walk.signatures(pack, stated, ledger, key)
     shown = walk.read_history(pack, stated, ledger)
     walk.time(ledger)

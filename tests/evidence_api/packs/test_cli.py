@@ -48,7 +48,7 @@ def test_build_verify_rebuild_and_list_go_together(tmp_path: Path) -> None:
     again = _run("pack", "rebuild", facts["path"], "--data", data)
     assert again.exit_code == 0
     assert "逐字节相同" in again.stdout
-    assert [p.name for p in data.glob("packs/*")] == [Path(facts["path"]).name]
+    assert [p.name for p in data.glob("packs/*.zip*")] == [Path(facts["path"]).name]
 
     listed = json.loads(_run("pack", "list", "--data", data, "--json").stdout)
     assert [(x["pack_id"], x["built"], x["file"]) for x in listed] == [

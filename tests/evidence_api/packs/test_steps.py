@@ -77,7 +77,7 @@ RESEALED: list[tuple[str, Callable[[Files], Files]]] = [
     ("C-21", _pack_json(lambda b: b["plant"].update(name="别的厂"))),
     (
         "B-13",
-        lambda f: f | {"data/ledger/checkpoint": re.sub(rb"\n\d+\n", b"\n9\n", f["data/ledger/checkpoint"], count=1)},
+        lambda f: f | {"data/ledger/checkpoint": re.sub(rb"\n\d+\n", b"\n77\n", f["data/ledger/checkpoint"], count=1)},
     ),
     (
         "C-22",
