@@ -125,7 +125,9 @@ def _show(results: list[dict[str, Any]]) -> None:
     table = Table("设备", "结果", "有效值", "读数", "原因")
     for r in results:
         good = {n: v["value"] for n, v in r["values"].items() if v["quality"] < 0x8000_0000 and v["value"] is not None}
-        shown = "  ".join(f"{n}={v}" for n, v in list(good.items())[:_SHOWN]) + (" …" if len(good) > _SHOWN else "")
+        shown = "  ".join(
+            f"{n}={v:.6g}" if isinstance(v, float) else f"{n}={v}" for n, v in list(good.items())[:_SHOWN]
+        ) + (" …" if len(good) > _SHOWN else "")
         mark = "[green]通[/green]" if r["answered"] else f"[red]{r['outcome']}[/red]"
         table.add_row(f"{r['device']} {r['name']}", mark, f"{len(good)}/{len(r['values'])}", shown, r["why"])
     console.print(table)

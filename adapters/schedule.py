@@ -29,8 +29,8 @@ class Schedule:
         while True:
             now = self._clock.now_us()
             due = [s for s in self._sources if self._due[s.device] <= now]
-            for source in due:  # at least half an interval away: the first poll is at once, not on the tick
-                self._due[source.device] = next_multiple(now + source.interval_s * 500_000, source.interval_s)
+            for source in due:  # a tenth of an interval away at least: the first poll is at once, not on the tick
+                self._due[source.device] = next_multiple(now + source.interval_s * 100_000, source.interval_s)
             serving = [s for s in due if s.in_service(now)]
             if serving:
                 return serving

@@ -157,7 +157,8 @@ def _states(rng: np.random.Generator, seconds: int) -> tuple[NDArray[np.int64], 
             break
         states.append(int(rng.choice(5, p=_NEXT[states[-1]])))
     segment = np.repeat(np.arange(len(states)), lengths)[:seconds]
-    return np.array(states, np.int64)[segment], segment
+    found: NDArray[np.int64] = np.array(states, np.int64)[segment]
+    return found, segment
 
 
 def _programs(rng: np.random.Generator, state: NDArray[np.int64], segment: NDArray[np.int64]) -> NDArray[np.int64]:

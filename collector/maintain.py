@@ -26,9 +26,10 @@ from collector.revisions import registers
 from collector.seal import Identities, SealedHour, seal_hours
 from collector.store.catalog import Catalog, open_catalog
 from collector.store.lines import write_hours
+from collector.store.merge import columns_in, merged
 from collector.store.rows import rows_of_hours
 from collector.store.schema import tables_of
-from collector.store.segment import by_device, devices_in, in_row_groups, read_device, write_segment
+from collector.store.segment import by_device, in_row_groups, write_segment
 
 DAY_HOURS = 24
 SPAN_HOURS = 72  # more missed hours than this become one leaf
@@ -48,15 +49,24 @@ class MaintainReport:
 
 def maintain(folder: DataFolder) -> MaintainReport:
     """Bring segments, seals and day files up to the journal. One at a time per folder."""
-    with _alone(folder), open_catalog(folder) as catalog:
+    with _alone(folder), open_catalog(folder, repair=True) as catalog:
         quarantined = catalog.sweep()  # 1
         paths = journal.files(folder.journal)
-        frames = [list(journal.read_file(p, tail=i == len(paths) - 1)) for i, p in enumerate(paths)]
+        frames = _read(paths, catalog.last_seq())
         made = _make_segments(folder, catalog, frames)  # 2
         sealed = _seal(folder, catalog, frames)  # 3
-        merged = _merge(folder, catalog)  # 4
+        days = _merge(folder, catalog)  # 4
         removed = _remove_done(folder, catalog, paths, frames)  # 5
-        return MaintainReport(made, sealed, merged, removed, tuple(quarantined))
+        return MaintainReport(made, sealed, days, removed, tuple(quarantined))
+
+
+def _read(paths: Sequence[Path], done: int) -> list[list[Frame]]:
+    """Frames by file; rows only of closed files that are not segments yet."""
+    found = []
+    for path, following in zip(paths, [*paths[1:], None], strict=True):
+        wanted = following is not None and int(following.stem) - 1 > done
+        found.append(list(journal.read_file(path, tail=following is None, rows=wanted)))
+    return found
 
 
 def _make_segments(folder: DataFolder, catalog: Catalog, files: Sequence[Sequence[Frame]]) -> int:
@@ -207,7 +217,7 @@ def _merge(folder: DataFolder, catalog: Catalog) -> int:
     """Open segments of days that are sealed to their end become one file per template and day."""
     sealed = _sealed_until(folder)
     ready = [s for s in catalog.segments() if s.level == "open" and (s.hour_end - 1) // DAY_HOURS < sealed // DAY_HOURS]
-    merged = 0
+    done = 0
     templates = catalog.templates()
     for (day, template_id), group in groupby(
         sorted(ready, key=lambda s: (s.hour_min // DAY_HOURS, s.template, s.first_seq)),
@@ -216,19 +226,19 @@ def _merge(folder: DataFolder, catalog: Catalog) -> int:
         parents = list(group)
         paths = [folder.segments / s.path for s in parents]
         template = templates[template_id]
-        groups = [read_device(paths, template, d) for d in devices_in(paths)]
         about = {
             "level": "day",
             "first_seq": parents[0].first_seq,
             "last_seq": parents[-1].last_seq,
             "parents": [s.path for s in parents],
         }
-        segment = write_segment(folder.segments, _day_path(day, template_id), template, groups, about)
+        groups, columns = merged(paths, template), columns_in(paths, template)
+        segment = write_segment(folder.segments, _day_path(day, template_id), template, groups, about, columns)
         catalog.replace([(segment, template)], [s.path for s in parents])
         for path in paths:
             path.unlink(missing_ok=True)
-        merged += 1
-    return merged
+        done += 1
+    return done
 
 
 def _remove_done(folder: DataFolder, catalog: Catalog, paths: Sequence[Path], files: Sequence[Sequence[Frame]]) -> int:

@@ -70,11 +70,13 @@ class ModbusAdapter:
                 while True:
                     for source in await schedule.next():
                         unit = self._units[source.device]
+                        now = self._clock.now_us()
                         if unit.phase == "idle":
-                            unit.phase = "reading"
+                            unit.phase, unit.started_us = "reading", now
                             polls.create_task(self._poll(unit, emit, identify))
                         elif unit.phase == "reading":
-                            polls.create_task(_emit(emit, unit.overrun(self._clock.now_us())))
+                            if now - unit.started_us >= source.interval_s * 500_000:
+                                polls.create_task(_emit(emit, unit.overrun(now)))
                         else:
                             log.warning("存储慢于采集间隔 the store is slower than the interval", device=source.device)
         finally:
@@ -164,6 +166,7 @@ class _Unit:
         self.health = Health(source.device, clock, log, on_state)
         self.backoff = Backoff(clock)
         self.phase = "idle"  # idle, reading, storing
+        self.started_us = 0
         self.aside = False
         self.asked = False
         self.ignores_identity = False

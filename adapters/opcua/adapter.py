@@ -71,7 +71,7 @@ class OpcUaAdapter:
                 tasks.create_task(self._come_back(emit))
                 while True:
                     due = [self._nodes[s.device] for s in await schedule.next()]
-                    late = [n.overrun() for n in due if n.phase == "reading"]
+                    late = [n.overrun() for n in due if n.is_late]
                     idle = [n for n in due if n.phase == "idle"]
                     if idle:
                         tasks.create_task(self._round(idle, emit))
@@ -90,7 +90,7 @@ class OpcUaAdapter:
 
     async def _round(self, due: list[_Node], emit: Emit) -> None:
         for node in due:
-            node.phase = "reading"
+            node.phase, node.started_us = "reading", self._clock.now_us()
         try:
             batches = await self._read(due, subscribe=True)
             for node in due:
@@ -249,7 +249,14 @@ class _Node:
         self.node_ids: list[ua.NodeId | None] = [None] * len(source.points)
         self.refused: set[int] = set()
         self.phase = "idle"  # idle, reading, storing
+        self.started_us = 0
         self._clock = clock
+
+    @property
+    def is_late(self) -> bool:
+        """True while a read that began half an interval ago or more has not ended."""
+        running_us = self._clock.now_us() - self.started_us
+        return self.phase == "reading" and running_us >= self.source.interval_s * 500_000
 
     @property
     def reads(self) -> tuple[int, ...]:

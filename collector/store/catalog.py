@@ -1,7 +1,8 @@
 """The catalog: which segment files there are. SQLite, rebuilt from file footers whenever it is missing.
 
 In: segments written, parents replaced. Out: the files that hold an hour. It keeps no data of its own.
-Unknown files are moved to quarantine, never deleted; parents of a day file are removed once the day file is in the catalog.
+Only maintenance (`repair`) puts files in order: unknown ones are moved to quarantine, never deleted; parents of a day file are removed once
+the day file is in the catalog. A reader that finds no catalog makes one in memory and touches nothing.
 """
 
 from __future__ import annotations
@@ -31,15 +32,21 @@ _FIELDS = "path, template, level, first_seq, last_seq, hour_min, hour_end, ts_mi
 class Catalog:
     """Open catalog of a data folder; one transaction per change."""
 
-    def __init__(self, folder: DataFolder) -> None:
+    def __init__(self, folder: DataFolder, *, repair: bool = False) -> None:
         self._root = folder.segments
         self._journal = folder.journal
+        if not repair and not _is_filled(folder.catalog):
+            self._db = sqlite3.connect(":memory:")
+            self._db.executescript(_SCHEMA)
+            self._fill(self._footers([]))
+            return
         self._db = sqlite3.connect(folder.catalog, timeout=30)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
-        if self._db.execute("PRAGMA user_version").fetchone()[0] != _FILLED:
-            self.rebuild()
+        if repair:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+            if self._db.execute("PRAGMA user_version").fetchone()[0] != _FILLED:
+                self.rebuild()
 
     def close(self) -> None:
         """Close the database."""
@@ -70,24 +77,33 @@ class Catalog:
 
     def rebuild(self) -> list[str]:
         """Fill the catalog from file footers; returns the files that were put into quarantine."""
-        sound: list[tuple[Segment, Template]] = []
-        bad: list[str] = []
+        bad: list[Path] = []
+        sound = self._footers(bad)
+        for parent in self._fill(sound):
+            (self._root / parent).unlink(missing_ok=True)
+        return [self._quarantine(path) for path in bad]
+
+    def _footers(self, bad: list[Path]) -> list[tuple[Segment, Template]]:
+        """What every file says of itself; those that are not ours go into `bad`."""
+        sound = []
         for path in sorted(self._root.rglob("*.parquet")):
             if "quarantine" in path.parts:
                 continue
             try:
                 sound.append(read_footer(self._root, path))
             except StoreError:
-                bad.append(self._quarantine(path))
+                bad.append(path)
+        return sound
+
+    def _fill(self, sound: list[tuple[Segment, Template]]) -> set[str]:
+        """Replace the catalog's contents by `sound`; the files that a day file has superseded."""
         superseded = {parent for segment, _ in sound for parent in segment.parents}
         unfinished = self._unfinished([s for s, _ in sound])
         with self._db:
             self._db.execute("DELETE FROM segment")
             self._add((s, t) for s, t in sound if s.path not in superseded | unfinished)
             self._db.execute(f"PRAGMA user_version = {_FILLED}")
-        for parent in superseded:
-            (self._root / parent).unlink(missing_ok=True)
-        return bad
+        return superseded
 
     def _add(self, added: Iterable[tuple[Segment, Template]]) -> None:
         for segment, template in added:
@@ -148,6 +164,13 @@ def _segment(row: tuple[Any, ...]) -> Segment:
     return Segment(**body)
 
 
-def open_catalog(folder: DataFolder) -> closing[Catalog]:
-    """`with open_catalog(folder) as catalog:`"""
-    return closing(Catalog(folder))
+def _is_filled(path: Path) -> bool:
+    if not path.exists():
+        return False
+    with closing(sqlite3.connect(path, timeout=30)) as db:
+        return bool(db.execute("PRAGMA user_version").fetchone()[0] == _FILLED)
+
+
+def open_catalog(folder: DataFolder, *, repair: bool = False) -> closing[Catalog]:
+    """`with open_catalog(folder) as catalog:`; `repair` is maintenance's alone."""
+    return closing(Catalog(folder, repair=repair))

@@ -1,4 +1,4 @@
-"""Parquet segments: written whole or not at all, merged one device at a time, read with polars.
+"""Parquet segments: written whole or not at all, one row group after the other, read with polars.
 
 In: Arrow tables of one template. Out: files with their own description in the footer (docs/format/segments.md).
 Refuses (`StoreError`): files whose footer is not ours.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ import pyarrow.parquet as pq
 
 from adapters.batch import Template
 from collector.durable import fsync_folder
+from collector.store.encoding import choose_encodings, writer_options
 from collector.store.schema import arrow_schema
 
 ABOUT, TEMPLATE = b"plantproof", b"plantproof.template"
-ROW_GROUP_ROWS = 65_536
-DISTINCT_SHARE = 4  # an integer column with more than 1/4 distinct values is delta-encoded, else a dictionary
+ROW_GROUP_ROWS = 16_384  # of an open segment: small, so that a merge by device reads each row group about once
+SAMPLE_GROUPS = {"open": 1, "day": 2}  # row groups on which encodings are tried
 OPEN_LEVEL, DAY_LEVEL = 3, 9
 
 
@@ -49,35 +51,25 @@ class Segment:
 
 
 def write_segment(
-    root: Path, path: str, template: Template, groups: Sequence[pa.Table], about: dict[str, Any]
+    root: Path,
+    path: str,
+    template: Template,
+    groups: Iterable[pa.Table],
+    about: dict[str, Any],
+    columns: Sequence[str] | None = None,
 ) -> Segment:
-    """Write `groups` (one row group each) durably to `root/path`. Repeating it gives the same content."""
-    schema = arrow_schema(template)
-    rows = sum(len(g) for g in groups)
-    hours = [pc.min_max(g["hour"]).as_py() for g in groups]
-    stamps = [pc.min_max(g["source_us"]).as_py() for g in groups]
-    segment = Segment(
-        path=path,
-        template=template.id,
-        level=about["level"],
-        first_seq=about["first_seq"],
-        last_seq=about["last_seq"],
-        hour_min=min(h["min"] for h in hours),
-        hour_end=max(h["max"] for h in hours) + 1,
-        ts_min=min(s["min"] for s in stamps),
-        ts_max=max(s["max"] for s in stamps),
-        rows=rows,
-        parents=tuple(about.get("parents", ())),
-    )
-    used = _used_columns(schema, groups)
+    """Write `groups` (one row group each) durably to `root/path`. Repeating it gives the same content.
+
+    `columns` are those the file has; without it, all but the column qualities that say nothing. With it only a few groups are held.
+    """
+    if columns is None:
+        groups = list(groups)
+        columns = _used_columns(arrow_schema(template), groups)
     target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with _writer(aside, schema, used, groups, segment) as writer:
-            for group in groups:
-                writer.write_table(group.select(used), row_group_size=max(len(group), 1))
-            writer.add_key_value_metadata(_footer(segment, template))
+        segment = _write(aside, path, template, (g.select(columns) for g in groups), about)
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         aside.rename(target)
@@ -102,21 +94,6 @@ def in_row_groups(table: pa.Table) -> list[pa.Table]:
     return [table.slice(i, ROW_GROUP_ROWS) for i in range(0, len(table), ROW_GROUP_ROWS)]
 
 
-def read_device(paths: Sequence[Path], template: Template, device: str) -> pa.Table:
-    """All rows of one device over several files, in journal order: what a merge holds in memory at a time."""
-    schema = arrow_schema(template)
-    parts = [_padded(pq.read_table(p, filters=[("device", "=", device)]), schema) for p in paths]
-    return pa.concat_tables(parts).combine_chunks()
-
-
-def devices_in(paths: Sequence[Path]) -> list[str]:
-    """Every device with rows in the files, ascending."""
-    found: set[str] = set()
-    for path in paths:
-        found |= set(pc.unique(pq.read_table(path, columns=["device"])["device"]).to_pylist())
-    return sorted(found)
-
-
 def read_footer(root: Path, path: Path) -> tuple[Segment, Template]:
     """What a file says of itself. Errors: `StoreError`."""
     try:
@@ -132,14 +109,6 @@ def read_footer(root: Path, path: Path) -> tuple[Segment, Template]:
     return segment, template
 
 
-def _padded(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Columns left out because they held nothing come back as nulls."""
-    for field in schema:
-        if field.name not in table.column_names:
-            table = table.append_column(field, pa.nulls(len(table), field.type))
-    return table.select(schema.names).cast(schema)
-
-
 def _used_columns(schema: pa.Schema, groups: Sequence[pa.Table]) -> list[str]:
     """All but the column qualities that say nothing anywhere."""
     return [n for n in schema.names if not n.startswith("q.") or any(g[n].null_count < len(g) for g in groups)]
@@ -151,28 +120,42 @@ def _footer(segment: Segment, template: Template) -> dict[bytes, bytes]:
     return {ABOUT: json.dumps(about, sort_keys=True).encode(), TEMPLATE: template.to_json()}
 
 
-def _writer(
-    path: Path, schema: pa.Schema, used: list[str], groups: Sequence[pa.Table], segment: Segment
-) -> pq.ParquetWriter:
-    delta = [n for n in used if _is_delta(schema.field(n).type, n, groups)]
-    return pq.ParquetWriter(
-        path,
-        pa.schema([schema.field(n) for n in used]),
+def _write(aside: Path, path: str, template: Template, groups: Iterator[pa.Table], about: dict[str, Any]) -> Segment:
+    """The file's bytes; what they turned out to be goes into the footer."""
+    sample = list(islice(groups, SAMPLE_GROUPS[about["level"]]))
+    hours: list[int] = []
+    stamps: list[int] = []
+    rows = 0
+    with pq.ParquetWriter(
+        aside,
+        sample[0].schema,
         version="2.6",
         data_page_version="2.0",
         compression="zstd",
-        compression_level=DAY_LEVEL if segment.level == "day" else OPEN_LEVEL,
-        use_dictionary=[n for n in used if n not in delta],
-        column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
+        compression_level=DAY_LEVEL if about["level"] == "day" else OPEN_LEVEL,
         write_statistics=["device", "hour", "source_us"],
         store_schema=False,
-    )
-
-
-def _is_delta(kind: pa.DataType, name: str, groups: Sequence[pa.Table]) -> bool:
-    if kind not in (pa.int64(), pa.uint64()):
-        return False
-    if name in ("frame", "source_us", "lag_us"):  # stamps and the cursor of every template
-        return True
-    sample = groups[len(groups) // 2][name]
-    return bool(pc.count_distinct(sample).as_py() * DISTINCT_SHARE > len(sample))
+        **writer_options(choose_encodings(sample)),
+    ) as writer:
+        for group in chain(sample, groups):
+            writer.write_table(group, row_group_size=max(len(group), 1))
+            hours += pc.min_max(group["hour"]).as_py().values()
+            stamps += pc.min_max(group["source_us"]).as_py().values()
+            rows += len(group)
+        segment = Segment(
+            path=path,
+            template=template.id,
+            level=about["level"],
+            first_seq=about["first_seq"],
+            last_seq=about["last_seq"],
+            hour_min=min(hours),
+            hour_end=max(hours) + 1,
+            ts_min=min(stamps),
+            ts_max=max(stamps),
+            rows=rows,
+            parents=tuple(about.get("parents", ())),
+        )
+        body = {k: getattr(segment, k) for k in Segment.__slots__ if k != "path"}
+        footer = {ABOUT: json.dumps(body, sort_keys=True).encode(), TEMPLATE: template.to_json()}
+        writer.add_key_value_metadata(footer)
+    return segment

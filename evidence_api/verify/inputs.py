@@ -121,10 +121,12 @@ def open_lines(
     return opened, f"{opened.hours:,} 个小时 {sum(lines.values()):,} 行 (台时 {lines['D']:,})"
 
 
-def read_report(pack: Container, stated: bag.PackJson, obligation: Obligation) -> tuple[dict[str, Any], str]:
+def read_report(
+    pack: Container, stated: bag.PackJson, obligation: Obligation, ledger: history.Ledger
+) -> tuple[dict[str, Any], str]:
     """E-49."""
     report = bag.read_json(pack, bag.RESULTS, "E-49", recount.HEAD)
-    return report, recount.check_head(report, stated, obligation)
+    return report, recount.check_head(report, stated, obligation, ledger)
 
 
 def compare_tables(pack: Container, ledger: history.Ledger, shown: Shown) -> str:
@@ -157,7 +159,7 @@ def unopened_parts(stated: bag.PackJson | None, opened: sealed.Opened | None) ->
     ]
     if opened.unopened:
         found.append(f"窗口以外 {opened.unopened:,} 个小时的封存未开封")
-    return (*found, "report.html 供人阅读，未与结果逐字比对")
+    return (*found, "report.html、各项备注与批次缺口的具体所在供人阅读，未逐字比对")
 
 
 def facts_of(pack: Container, stated: bag.PackJson | None, shown: Shown | None) -> tuple[tuple[str, int | str], ...]:

@@ -3,7 +3,8 @@
 E-41 … E-46 M01, M03, M05, M06, M11, M13: every field of docs/metrics.md that follows from lines, register and records is equal
 E-47 M12: the device-hours that were drawn are those that the ledger's root draws; their raw rows are not in the pack
 E-48 the four derived tables are what register, ledger and lines say
-E-49 results.json is about this ledger, this moment and these rules, holds known metrics once per scope, and lower <= value <= upper
+E-50 the days of each device shown as strips are those of M11's device-days
+E-49 results.json is about this ledger, moment, register, records and rules, holds known metrics once per scope, and lower <= value <= upper
 
 In: results.json, `Obligation`. Out: text to print, `Number`s.
 """
@@ -21,6 +22,7 @@ from evidence_api.verify.history import Ledger
 from evidence_api.verify.obligation import Obligation
 from evidence_api.verify.tables import Gaps, changes_table, devices_table, packs_table
 from evidence_api.verify.twin import MONTHS, history_draw, recompute
+from evidence_api.verify.twin_running import device_strips
 
 STEP_OF = {"M01": "E-41", "M03": "E-42", "M05": "E-43", "M06": "E-44", "M11": "E-45", "M13": "E-46"}
 TITLE_OF = {
@@ -32,13 +34,14 @@ TITLE_OF = {
     "M12": "历史数据可追溯",
     "M13": "批次追溯率",
 }
+STRIPS = "各设备逐日状态"
 TABLES, HEAD = "派生表与台账、行一致", "结果文件属于本台账、本时刻、本规则"
 _HEAD_KEYS = (
     "format at_us day end_us instrument size root origin_class simulated shown results verdicts levels strips".split()
 )
 
 
-def check_head(report: Any, stated: PackJson, obligation: Obligation) -> str:
+def check_head(report: Any, stated: PackJson, obligation: Obligation, ledger: Ledger) -> str:
     """E-49."""
     if not isinstance(report, dict) or set(report) != set(_HEAD_KEYS) or report["format"] != "plantproof-report/1":
         raise PackRefused("E-49", HEAD, "字段不符")
@@ -56,7 +59,10 @@ def check_head(report: Any, stated: PackJson, obligation: Obligation) -> str:
     if not same:
         raise PackRefused("E-49", HEAD, "时刻、窗口、台账、来源或规则与 pack.json 不同")
     seen: set[tuple[str, str]] = set()
+    digests = _digests(stated, obligation, ledger)
     for r in report["results"]:
+        if dict(r["inputs"]) != digests:
+            raise PackRefused("E-49", HEAD, f"{r['metric']} {r['scope']}: 所据台账版次、记录版次或账本与包内不同")
         key = (r["metric"], r["scope"])
         if key in seen or r["metric"] not in TITLE_OF or not _ordered(r):
             raise PackRefused("E-49", HEAD, f"{key}: 重复、未知或上下限颠倒")
@@ -77,6 +83,16 @@ def check_metric(report: dict[str, Any], obligation: Obligation, metric: str) ->
             raise PackRefused(code, title, f"{twin.scope}: " + "; ".join(different[:3]))
     numbers = [Number(metric, t.scope, t.status, t.lower, t.value, t.upper) for t in twins]
     return numbers, "; ".join(shown(n) for n in numbers)
+
+
+def check_strips(report: dict[str, Any], obligation: Obligation) -> str:
+    """E-50."""
+    expected = device_strips(obligation)
+    if report["strips"] != expected:
+        theirs = {s[0]: s[1] for s in report["strips"]}
+        wrong = [i for i, letters in expected if theirs.get(i) != letters]
+        raise PackRefused("E-50", STRIPS, f"与复算不符: {', '.join(wrong[:5]) or '次序或多出的设备'}")
+    return f"{len(expected)} 台设备，每台 {len(expected[0][1]) if expected else 0} 天"
 
 
 def check_draw(report: dict[str, Any], obligation: Obligation) -> str:
@@ -121,6 +137,20 @@ def percent(pair: tuple[int, int]) -> str:
         return "—"
     tenths = pair[0] * 1000 // pair[1]
     return f"{tenths // 10}.{tenths % 10} %"
+
+
+def _digests(stated: PackJson, obligation: Obligation, ledger: Ledger) -> dict[str, str]:
+    """What each result says it rests on."""
+    register = obligation.register
+    leaves = {e.body["rev"]: e.body["sha256"] for _, e in ledger.of("register")}
+    imports = [e.body["rev"] for _, e in ledger.of("records") if e.body["kind"] == "import"]
+    return {
+        "register_rev": str(register.rev) if register else "",
+        "register_sha256": leaves[register.rev] if register else "",
+        "records_rev": str(imports[-1]) if imports else "",
+        "ledger_size": str(stated.body["ledger"]["size"]),
+        "ledger_root": stated.body["ledger"]["root"],
+    }
 
 
 def _fraction(pair: tuple[int, int]) -> str:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from evidence_api.verify.evidence import DAY_US, HOUR_US, MINUTE_US, Register, to_us
-from evidence_api.verify.lines import ALL_MINUTES
+from evidence_api.verify.evidence import DAY_US, MINUTE_US, Register, to_us
 from evidence_api.verify.obligation import Obligation
 from evidence_api.verify.twin_result import Twin, TwinMember, bounds, empty
 
@@ -158,17 +157,16 @@ def _covers(obligation: Obligation, operation: _Operation, point: str, window: t
     first, end = operation.start // MINUTE_US, -(-(operation.end or 0) // MINUTE_US)
     known = obligation.evidence.parameters.get((operation.device, point), {})
     device = obligation.registers[-1].devices[operation.device]
-    covered = 0
-    for hour in range(first // 60, -(-end // 60)):
-        from_minute, to_minute = max(first - hour * 60, 0), min(end - hour * 60, 60)
+    lead, now = (window[0] - LEAD_DAYS * DAY_US) // MINUTE_US, window[1] // MINUTE_US
+    inside = range(max(first, lead), min(end, now))  # elsewhere no lines count: unseen
+    covered = end - first - len(inside) if bound == UPPER else 0
+    for hour in range(inside.start // 60, -(-inside.stop // 60)) if inside else ():
+        from_minute, to_minute = max(inside.start - hour * 60, 0), min(inside.stop - hour * 60, 60)
         wanted = ((1 << (to_minute - from_minute)) - 1) << (60 - to_minute)
-        if hour * HOUR_US < window[0] - LEAD_DAYS * DAY_US:  # no lines here: unseen
-            mask = ALL_MINUTES if bound == UPPER else 0
-        else:
-            masks = obligation.masks(device, hour)
-            mask = known.get(hour, (0, 0))[0]
-            mask |= masks.late if bound != LOWER else 0
-            mask |= masks.unseen if bound == UPPER else 0
+        masks = obligation.masks(device, hour)
+        mask = known.get(hour, (0, 0))[0]
+        mask |= masks.late if bound != LOWER else 0
+        mask |= masks.unseen if bound == UPPER else 0
         covered += (mask & wanted).bit_count()
     return 100 * covered >= COVERAGE_PERCENT * (end - first)
 

@@ -106,7 +106,14 @@ def _proof(obligation: Obligation, register: Register, device: Device, window: t
     value = device.nc and runtime
     lower = value and device.controller != ""
     why = "not_nc" if not device.nc else "no_runtime_proof" if not runtime else "ok" if lower else "no_controller"
-    return _Proof(device, _is_key(register, device), TwinMember(device.id, lower, value, device.nc, why))
+    key = _is_key(register, device)
+    facts: dict[str, int | str] = {
+        "auto_s": automatic,
+        "program_ok": program,
+        "process": device.process,
+        "key": int(key),
+    }
+    return _Proof(device, key, TwinMember(device.id, lower, value, device.nc, why, facts))
 
 
 def _is_key(register: Register, device: Device) -> bool:

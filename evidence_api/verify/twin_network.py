@@ -6,10 +6,12 @@ at most 1440 obligated minutes silent at the end, something changed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from evidence_api.verify.evidence import DAY_US, Device, Register
+from evidence_api.verify.lines import DeviceHour
 from evidence_api.verify.obligation import Masks, Obligation, total
 from evidence_api.verify.twin_result import Pair, Twin, TwinMember, bounds, empty
 
@@ -30,6 +32,25 @@ class _Seen:
     value_silent: int
     upper_silent: int
     changed: int
+    late: int
+    cause: str
+
+    @property
+    def facts(self) -> dict[str, int | str]:
+        """The integers behind the flags."""
+        return {
+            "covered_min": self.covered[0],
+            "obligated_min": self.covered[1],
+            "value_covered_min": self.with_late[0],
+            "value_obligated_min": self.with_late[1],
+            "upper_covered_min": self.possible[0],
+            "obligated_days": self.days,
+            "silent_min": self.silent,
+            "points_changed": self.changed,
+            "configured": int(self.connected),
+            "late_min": self.late,
+            "cause": self.cause,
+        }
 
     def lower(self, percent: int) -> bool:
         """The strict reading."""
@@ -80,7 +101,8 @@ def networked(obligation: Obligation, metric: str, simulated: bool) -> Twin:
     devices = [d for d in obligation.members(register, window[1] - 1) if counted(register, d)]
     seen = {d.id: _look(obligation, d, window) for d in devices}
     members = tuple(
-        TwinMember(i, s.lower(COVERAGE_PERCENT), s.value(COVERAGE_PERCENT), s.upper, s.why) for i, s in seen.items()
+        TwinMember(i, s.lower(COVERAGE_PERCENT), s.value(COVERAGE_PERCENT), s.upper, s.why, s.facts)
+        for i, s in seen.items()
     )
     lower, value, upper = bounds(members)
     parameters: dict[str, int | str] = dict(denominators(obligation, window, counted))
@@ -141,7 +163,18 @@ def _look(obligation: Obligation, device: Device, window: tuple[int, int]) -> _S
         _silent((m.covered | m.late, _value_owed(m)) for m in reversed(masks)),
         _silent((m.covered | m.late | m.unseen, m.owed) for m in reversed(masks)),
         sum(lines[h].points_changed for h in hours if h in lines),
+        sum((m.late & ~m.covered & m.owed).bit_count() for m in masks),
+        _cause(lines[h] for h in hours if h in lines),
     )
+
+
+def _cause(lines: Iterable[DeviceHour]) -> str:
+    """The cause of the largest sum of gap seconds; ties by name."""
+    gaps: Counter[str] = Counter()
+    for line in lines:
+        if line.gap_s:
+            gaps[line.cause] += line.gap_s
+    return min(gaps, key=lambda cause: (-gaps[cause], cause), default="")
 
 
 def _value_owed(m: Masks) -> int:

@@ -15,13 +15,14 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class TwinMember:
-    """One thing of the denominator, with the reason code for its lower flag."""
+    """One thing of the denominator, with the reason code for its lower flag. `facts` None: not recomputed."""
 
     id: str
     lower: bool
     value: bool
     upper: bool
     why: str
+    facts: Mapping[str, int | str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +57,27 @@ class Twin:
         ):
             if result[name] != expected:
                 found.append(f"{name}: 包内 {_short(result[name])}, 复算 {_short(expected)}")
-        theirs = {m["id"]: (m["lower"], m["value"], m["upper"], m["why"]) for m in result["members"]}
-        ours = {m.id: (m.lower, m.value, m.upper, m.why) for m in self.members}
-        if len(theirs) != len(result["members"]):
-            found.append("members: 有重复")
-        for key in sorted(set(theirs) | set(ours)):
-            if theirs.get(key) != ours.get(key):
-                found.append(f"member {key}: 包内 {theirs.get(key)}, 复算 {ours.get(key)}")
+        found += self._members(result["members"])
         given = dict(result["parameters"])
         for name, expected_value in self.parameters.items():
             if given.get(name) != expected_value:
                 found.append(f"{name}: 包内 {given.get(name)}, 复算 {expected_value}")
+        return found
+
+    def _members(self, given: list[Mapping[str, Any]]) -> list[str]:
+        theirs = {m["id"]: m for m in given}
+        ours = {m.id: m for m in self.members}
+        if len(theirs) != len(given) or set(theirs) != set(ours):
+            return [f"members: 重复、多出或缺少 {sorted(set(theirs) ^ set(ours))[:3]}"]
+        found = []
+        for key, member in ours.items():
+            shown = theirs[key]
+            flags = (shown["lower"], shown["value"], shown["upper"], shown["why"])
+            if flags != (member.lower, member.value, member.upper, member.why):
+                expected = (member.lower, member.value, member.upper, member.why)
+                found.append(f"member {key}: 包内 {flags}, 复算 {expected}")
+            if member.facts is not None and dict(shown["facts"]) != member.facts:
+                found.append(f"member {key}: 各项数值不符, 复算 {_short(member.facts)}")
         return found
 
 

@@ -15,6 +15,7 @@ from evidence_api.verify.obligation import Obligation, total
 from evidence_api.verify.twin_result import Twin, TwinMember, empty
 
 MONTHS, COVERAGE_PERCENT, MAX_STOP_H, UNKNOWN_PERCENT, EXCUSED_PERCENT = 3, 90, 24, 5, 20
+_FACTS = (("R", "run"), ("S", "stopped"), ("U", "unknown"), ("E", "excused"))
 _WHY = {"R": "ok", "E": "excused", "S": "stopped", "U": "unknown"}
 
 
@@ -27,6 +28,15 @@ def stable_running(obligation: Obligation, simulated: bool) -> list[Twin]:
     if not lines:
         return [empty("M11", "line:-", window, simulated)]
     return [_line(obligation, register, line, window, simulated) for line in lines]
+
+
+def device_strips(obligation: Obligation) -> list[list[str]]:
+    """[device, one letter per day by the lower] for every device of the revision of T, as results.json shows them."""
+    register, window = obligation.register, obligation.last_months(MONTHS)
+    if register is None:
+        return []
+    days = range(window[0], window[1], DAY_US)
+    return [[i, "".join(_device_day(obligation, d, day)[0] for day in days)] for i, d in register.devices.items()]
 
 
 def _line(
@@ -42,7 +52,10 @@ def _line(
         excused = lower == "E"
         run, run_value = not excused and lower == "R", not excused and "R" in (lower, value)
         name = datetime.fromtimestamp(start // 1_000_000, UTC).astimezone(register.tz).date().isoformat()
-        members.append(TwinMember(name, run, run_value, run_value or (not excused and value == "U"), _WHY[lower]))
+        letters = Counter(s[0] for s in days.values())
+        facts = {word: letters[letter] for letter, word in _FACTS}
+        upper = run_value or (not excused and value == "U")
+        members.append(TwinMember(name, run, run_value, upper, _WHY[lower], facts))
     parameters = _parameters(obligation, register, devices, line, window, statuses)
     n = len(statuses) - statuses.count("E")
     lower_n, value_n, upper_n = (sum(getattr(m, k) for m in members) for k in ("lower", "value", "upper"))

@@ -5,7 +5,7 @@ B-11 … B-14 DSSE, its statement, the checkpoint, whose key                    
 C-21 … C-26 entries, root, intent, hours without a hole, register revisions, records                       (history.py)
 C-27 … C-29 lines against seals, every device in every hour, rules against their leaf                      (sealed.py)
 D-31 D-32 external anchors (none known yet: grade E0), the machine's own clock                             (here)
-E-41 … E-49 each number again from the lines; tables; the results' head                                    (recount.py)
+E-41 … E-50 each number again from the lines; tables; the results' head                                    (recount.py)
 H-71 … H-74 rules known to the reader, verdicts again, the simulated mark everywhere, the grade            (judged.py)
 
 In: a file, the key the reader expects, the rules the reader knows. Out: `Findings`. Every step is walked before anything is
@@ -170,12 +170,13 @@ class _Walk:
     def numbers(
         self, pack: Container, stated: bag.PackJson | None, ledger: history.Ledger | None, shown: inputs.Shown | None
     ) -> tuple[list[Number], dict[str, Any] | None]:
-        """E-41 … E-49."""
+        """E-41 … E-50."""
         numbers: list[Number] = []
         titles = {c: f"{m} {recount.TITLE_OF[m]}" for m, c in recount.STEP_OF.items()}
         titles |= {"E-47": f"M12 {recount.TITLE_OF['M12']}", "E-48": recount.TABLES, "E-49": recount.HEAD}
+        titles |= {"E-50": recount.STRIPS}
         obligation = shown.obligation if shown else None
-        report = self.run("E-49", titles, lambda s, o: inputs.read_report(pack, s, o), stated, obligation)
+        report = self.run("E-49", titles, lambda s, o, x: inputs.read_report(pack, s, o, x), stated, obligation, ledger)
         for metric, code in recount.STEP_OF.items():
             found = self.run(code, titles, lambda r, o, m=metric: recount.check_metric(r, o, m), report, obligation)
             numbers += found or []
@@ -185,6 +186,7 @@ class _Walk:
         ):
             self._mark(HINT)
         self.run("E-48", titles, lambda x, s: inputs.said(x, inputs.compare_tables(pack, x, s)), ledger, shown)
+        self.run("E-50", titles, lambda r, o: inputs.said(r, recount.check_strips(r, o)), report, obligation)
         return numbers, report
 
     def concluded(

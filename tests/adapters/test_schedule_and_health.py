@@ -47,7 +47,7 @@ async def test_the_first_poll_is_at_once_and_the_others_on_whole_multiples() -> 
 
 
 async def test_a_poll_just_before_a_multiple_is_not_repeated_on_it() -> None:
-    clock = StepClock(MIDNIGHT_US + 59_990_000)
+    clock = StepClock(MIDNIGHT_US + 55_000_000)
     schedule = Schedule(clock, [source(60)])
     await schedule.next()
     await schedule.next()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from evidence_api.verify.lines import (
 VECTORS = Path(__file__).parents[2] / "vectors" / "lines"
 HOUR: dict[str, Any] = json.loads((VECTORS / "hour.json").read_text(encoding="utf-8"))
 REFUSED: list[dict[str, str]] = json.loads((VECTORS / "refused.json").read_text(encoding="utf-8"))
-PARSE = {"D": parse_device_hour, "P": parse_parameter_hour, "L": parse_late_hour}
+PARSE: dict[str, Callable[[bytes], Any]] = {"D": parse_device_hour, "P": parse_parameter_hour, "L": parse_late_hour}
 
 
 def test_the_root_of_the_vectors_hour_follows_from_its_lines() -> None:
