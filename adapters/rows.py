@@ -105,20 +105,21 @@ class Rows:
         if not self._times:
             return None
         source, lag, outcome, quality = zip(*self._times, strict=True)
-        row_quality = np.array(quality, np.uint32)
-        columns, own = [], []
+        rows_marks = list(quality)
+        columns: list[Column] = []
+        own: list[NDArray[np.uint32] | None] = []
         for i, (_, kind) in enumerate(self._columns):
             cells = [values[i] for values, _ in self._cells]
             columns.append(_column(kind, cells))
-            marks = np.array([qualities[i] for _, qualities in self._cells], np.uint32)
-            own.append(None if np.array_equal(marks, row_quality) else marks)
+            marks = [qualities[i] for _, qualities in self._cells]
+            own.append(None if marks == rows_marks else np.array(marks, np.uint32))
         return Batch(
             self._device,
             self._template,
             np.array(source, np.int64),
             np.array(lag, np.int64),
             np.array(outcome, np.uint8),
-            row_quality,
+            np.array(quality, np.uint32),
             tuple(columns),
             tuple(own),
         )

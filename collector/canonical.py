@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from adapters.batch import NUMPY_TYPE, Template, ValueType
@@ -47,7 +49,7 @@ def process_rows(frame: pl.DataFrame, template: Template) -> RowBytes:
     """Columns source_us, q, p.<column>, q.<column> (where any) -> process class."""
     fixed: list[tuple[str, str]] = [("source_us", "<i8")]
     arrays: list[NDArray[np.generic]] = [frame["source_us"].to_numpy()]
-    pieces: list[NDArray[np.void] | tuple[NDArray[np.uint32], NDArray[np.uint8]]] = []
+    pieces: list[pa.LargeBinaryArray] = []
     for i, (name, kind) in enumerate(template.columns):
         values = frame[f"p.{name}"]
         quality = frame["q"]
@@ -56,17 +58,17 @@ def process_rows(frame: pl.DataFrame, template: Template) -> RowBytes:
         fixed += [(f"h{i}", "u1"), (f"q{i}", "<u4")]
         arrays += [values.is_not_null().to_numpy().astype(np.uint8), quality.to_numpy()]
         if kind is ValueType.STR:
-            lengths, text = _text(values)
+            text = values.fill_null("")
             fixed.append((f"n{i}", "<u4"))
-            arrays.append(lengths)
-            pieces += [_record(fixed, arrays), (lengths, text)]
+            arrays.append(text.str.len_bytes().to_numpy())
+            pieces += [_records(fixed, arrays), text.to_arrow().cast(pa.large_binary())]
             fixed, arrays = [], []
         else:
             fixed.append((f"v{i}", NUMPY_TYPE[kind] if kind is not ValueType.BOOL else "u1"))
             arrays.append(_number(values, kind))
     if fixed:
-        pieces.append(_record(fixed, arrays))
-    return _interleave(pieces, len(frame))
+        pieces.append(_records(fixed, arrays))
+    return _row_by_row(pieces)
 
 
 def header(row_class: str, device: str, hour_text: str) -> bytes:
@@ -105,36 +107,21 @@ def _number(values: pl.Series, kind: ValueType) -> NDArray[np.generic]:
     return array
 
 
-def _text(values: pl.Series) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
-    filled = values.fill_null("")
-    lengths = filled.str.len_bytes().to_numpy().astype(np.uint32)
-    return lengths, np.frombuffer("".join(filled.to_list()).encode(), np.uint8)
-
-
-def _record(fields: list[tuple[str, str]], arrays: list[NDArray[np.generic]]) -> NDArray[np.void]:
+def _records(fields: list[tuple[str, str]], arrays: list[NDArray[np.generic]]) -> pa.LargeBinaryArray:
+    """Columns of fixed width as one record of bytes per row."""
     record = np.empty(len(arrays[0]), np.dtype(fields))
     for (name, _), array in zip(fields, arrays, strict=True):
         record[name] = array
-    return record
+    offsets = np.arange(len(record) + 1, dtype=np.int64) * record.dtype.itemsize
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(record.view(np.uint8))]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(record), buffers)
 
 
-def _interleave(pieces: list[NDArray[np.void] | tuple[NDArray[np.uint32], NDArray[np.uint8]]], n: int) -> RowBytes:
-    """Row-major bytes of column pieces: fixed-width records and texts in turn."""
-    if len(pieces) == 1 and not isinstance(pieces[0], tuple):
-        width = pieces[0].dtype.itemsize
-        return RowBytes(pieces[0].tobytes(), np.arange(n + 1, dtype=np.int64) * width)
-    widths: list[NDArray[np.int64]] = [
-        p[0].astype(np.int64) if isinstance(p, tuple) else np.full(n, p.dtype.itemsize, np.int64) for p in pieces
-    ]
-    offsets = np.concatenate([[0], np.cumsum(np.sum(widths, axis=0))]).astype(np.int64)
-    out = np.empty(int(offsets[-1]), np.uint8)
-    at = offsets[:-1].copy()
-    for piece, lengths in zip(pieces, widths, strict=True):
-        if isinstance(piece, tuple):
-            start = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-            out[np.repeat(at - start, lengths) + np.arange(len(piece[1]))] = piece[1]
-        else:
-            size = piece.dtype.itemsize
-            out[at[:, None] + np.arange(size)] = piece.view(np.uint8).reshape(n, size)
-        at += lengths
-    return RowBytes(out.tobytes(), offsets)
+def _row_by_row(pieces: list[pa.LargeBinaryArray]) -> RowBytes:
+    """Each row's pieces one after the other, rows end to end."""
+    rows = pieces[0]
+    if len(pieces) > 1:
+        rows = pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.large_binary()))
+    _, ends, data = rows.buffers()
+    offsets = np.frombuffer(ends, np.int64, len(rows) + 1)
+    return RowBytes(data.slice(0, offsets[-1]).to_pybytes() if data else b"", offsets)

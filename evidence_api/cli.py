@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,7 +56,7 @@ def build(
             level=level,
             at_ms=at_ms,
             clock=SystemClock(),
-            actor=actor or getpass.getuser(),
+            actor=actor or _user(),
             say=lambda text: TALK.print(f"… {text}"),
         )
         _tell(built, as_json=as_json)
@@ -182,6 +183,14 @@ def _refusals() -> Iterator[None]:
     except OSError as err:
         TALK.print(f"{err.filename or '磁盘'}: {err.strerror or err}", markup=False)
         raise typer.Exit(ENVIRONMENT) from err
+
+
+def _user() -> str:
+    """Who is at the keyboard, as the system knows him; a container may know nobody."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _folder(data: Path) -> DataFolder:

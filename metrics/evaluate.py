@@ -107,7 +107,7 @@ def _offset(revisions: Sequence[Revision], at_us: int) -> timezone:
 
 def _sealed(lines: HourLines, entries: Sequence[Entry]) -> HourLines:
     """Lines of the hours that have a seal among these entries."""
-    hours = [hour_number(e.body["hour"]) for e in entries if e.t == "seal" and "hour" in e.body]
+    hours = [hour_number(e.body["hour"]) for e in entries if e.t == "seal" and "span" not in e.body]
     sealed = pl.col("hour").is_in(pl.Series(hours, dtype=pl.Int64).implode())
     return HourLines(lines.device.filter(sealed), lines.parameter.filter(sealed), lines.late.filter(sealed))
 
@@ -116,7 +116,7 @@ def _down(entries: Sequence[Entry]) -> tuple[tuple[int, int], ...]:
     """[from, to) in microseconds in which the collector did not run, from the seals (seconds of their hour)."""
     found = []
     for entry in entries:
-        if entry.t == "seal" and "hour" in entry.body:
+        if entry.t == "seal" and "span" not in entry.body:  # a span has no lines: every minute is unseen
             start_us = hour_number(entry.body["hour"]) * HOUR_US
             found += [(start_us + a * 1_000_000, start_us + b * 1_000_000) for a, b in entry.body["down"]]
     return tuple(found)

@@ -73,6 +73,8 @@ class OpcUaAdapter:
                     due = [self._nodes[s.device] for s in await schedule.next()]
                     late = [n.overrun() for n in due if n.is_late]
                     idle = [n for n in due if n.phase == "idle"]
+                    for node in idle:
+                        node.phase = "reading"  # before the task runs, so that nobody else starts one
                     if idle:
                         tasks.create_task(self._round(idle, emit))
                     if late:

@@ -34,15 +34,17 @@ CSS = """
 max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2024;background:#fff}h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;
 margin:2rem 0 .5rem;border-bottom:1px solid #999}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.25rem .5rem;border-bottom:1px solid #ddd;vertical-align:top}.mark{border:3px solid #b00020;color:#b00020;
-font-size:1.3rem;font-weight:700;text-align:center;padding:.5rem;margin:1rem 0}.n{text-align:right;white-space:nowrap}
+font-size:1.3rem;font-weight:700;text-align:center;padding:.5rem;margin:1rem 0}.n{text-align:right}th,.n,.k{white-space:nowrap}
 code{font-family:"Cascadia Mono",Consolas,monospace;word-break:break-all}.short{color:#b00020}.met{color:#1f6b3d}small{color:#555}
-svg{display:block}tr{break-inside:avoid}@page{size:A4;margin:15mm}@media print{body{margin:0;max-width:none}}
+svg{display:block}tr{break-inside:avoid}@page{size:A4;margin:15mm}.foot{display:none}@media print{body{margin:0;max-width:none}
+.foot{display:block;position:fixed;bottom:0;left:0;right:0;text-align:center;color:#b00020;font-weight:700}}
 """
 
 
 def report_page(body: Mapping[str, Any], report: Mapping[str, Any], rules: Mapping[str, Any]) -> bytes:
     """The whole page."""
     mark = f'<p class="mark" role="alert">{_t(body["mark"])}</p>' if body["mark"] else ""
+    foot = f'<p class="foot">{_t(body["mark"])}</p>' if body["mark"] else ""  # on every printed page
     level = next((x["title"] for x in rules["levels"] if x["id"] == body["level"]), body["level"])
     parts = [
         f"<h1>智能工厂证据包报告</h1>{mark}",
@@ -51,7 +53,7 @@ def report_page(body: Mapping[str, Any], report: Mapping[str, Any], rules: Mappi
         f"<h2>二、数字</h2>{_numbers(report)}",
         f"<h2>三、各设备逐日状态（下限口径）</h2>{_strips(report)}",
         f"<h2>四、本包不能证明</h2><ol>{''.join(f'<li>{_t(text)}</li>' for _, text in body['limits'])}</ol>",
-        f"<p><small>由 PlantProof {_t(body['program'])} 生成。本页供阅读，不作核验依据；以核验程序的复算为准。</small></p>",
+        f"<p><small>由 PlantProof {_t(body['program'])} 生成。本页供阅读，不作核验依据；以核验程序的复算为准。</small></p>{foot}",
     ]
     style = f"<style>{CSS.strip()}</style>"
     title = f"<title>{_t(body['plant']['name'])} 证据包 {_t(body['pack_id'][:8])}</title>"
@@ -76,13 +78,14 @@ def _about(body: Mapping[str, Any], rules: Mapping[str, Any], level: str) -> str
 def _verdicts(body: Mapping[str, Any], report: Mapping[str, Any], rules: Mapping[str, Any]) -> str:
     criteria = {c["id"]: c for c in rules["criteria"]}
     rows = []
-    for v in report["verdicts"]:
+    decided = ("met", "short", "insufficient_data")  # what numbers decide comes first
+    for v in sorted(report["verdicts"], key=lambda v: v["verdict"] not in decided):
         c = criteria.get(v["criterion"])
         if c is None or body["level"] not in c["levels"]:
             continue
         word = VERDICTS.get(v["verdict"], v["verdict"])
-        shown = f'<td class="{_t(v["verdict"])}">{_t(word)}</td><td>{_t(v["why"])}</td>'
-        rows.append(f"<tr><td>{_t(c['article'])}</td><td>{_t(c['quote'])}</td>{shown}</tr>")
+        shown = f'<td class="k {_t(v["verdict"])}">{_t(word)}</td><td>{_t(v["why"])}</td>'
+        rows.append(f"<tr><td class=k>{_t(c['article'])}</td><td>{_t(c['quote'])}</td>{shown}</tr>")
     head = "<tr><th>条款</th><th>原文</th><th>判定</th><th>依据</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"
 
@@ -97,9 +100,10 @@ def _numbers(report: Mapping[str, Any]) -> str:
         declared = f"{r['declared'][0]}/{r['declared'][1]}" if r["declared"] else ""
         name = f"{r['metric']} {TITLE_OF.get(r['metric'], '')}"
         rows.append(
-            f'<tr><td>{_t(name)}</td><td>{_t(scope)}</td><td class="n">{declared}</td>{cells}<td>{_bar(r)}</td></tr>'
+            f'<tr><td class=k>{_t(name)}</td><td class=k>{_t(scope)}</td><td class="n">{declared}</td>{cells}<td>{_bar(r)}</td></tr>'
         )
-    head = "<tr><th>指标</th><th>范围</th><th>申报</th><th>下限</th><th>实测</th><th>上限</th><th>0 – 100 %</th></tr>"
+    bounds = "".join(f"<th class=n>{word}</th>" for word in ("申报", "下限", "实测", "上限"))
+    head = f"<tr><th>指标</th><th>范围</th>{bounds}<th>0 – 100 %</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"
 
 
@@ -128,7 +132,7 @@ def _strips(report: Mapping[str, Any]) -> str:
         counted = "，".join(f"{word} {days.count(k)}" for k, (_, word) in DAYS.items() if days.count(k))
         size = f'viewBox="0 0 {max(len(days), 1) * 6} 12" width="100%" height="12" preserveAspectRatio="none"'
         svg = f'<svg {size} role="img" aria-label="{counted}">{cells}</svg>'
-        rows.append(f"<tr><td>{_t(device)}</td><td>{svg}</td></tr>")
+        rows.append(f"<tr><td class=k>{_t(device)}</td><td>{svg}</td></tr>")
     return f"<p>{legend}</p><table>{''.join(rows)}</table>"
 
 

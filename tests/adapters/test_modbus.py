@@ -144,11 +144,10 @@ async def test_a_dead_unit_behind_a_gateway_does_not_slow_the_others() -> None:
         devices = [gateway.device("dead", 2, timeout_ms=30_000), gateway.device("m1", 1), gateway.device("m3", 3)]
         async with Running(register_of(REGISTERS, devices), Recorder()) as recorder:
             await recorder.until(lambda: Outcome.TIMEOUT in recorder.outcomes("dead"), "the dead unit's timeout")
-            count = len(recorder.rows("m1"))
             await recorder.until(lambda: len(recorder.outcomes("dead")) >= 8, "a row of it in each interval")
             assert set(recorder.outcomes("dead")) == {Outcome.TIMEOUT}
-            assert len(recorder.rows("m1")) - count >= 4
-            assert set(recorder.outcomes("m1")) == set(recorder.outcomes("m3")) == {Outcome.OK}
+            for other in ("m1", "m3"):
+                assert recorder.outcomes(other).count(Outcome.OK) >= 6
             gateway.units[2] = 0
             await recorder.until(lambda: Outcome.OK in recorder.outcomes("dead"), "it to come back")
 

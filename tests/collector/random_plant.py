@@ -108,10 +108,16 @@ type = "i64"
 role = "heartbeat"
 node = "ns=2;s=f"
 """
-LATHE_1 = wide(("state", "i64"), ("count", "i64"), ("auto", "bool"), ("temp", "f64", "Cel"), ("program", "str"), ("beat", "u64"))
-LATHE_2 = wide(("state", "i64"), ("temp", "f64", "Cel"), ("program", "str"), ("spare", "f32"))  # a template the register knows half of
+LATHE_1 = wide(
+    ("state", "i64"), ("count", "i64"), ("auto", "bool"), ("temp", "f64", "Cel"), ("program", "str"), ("beat", "u64")
+)
+LATHE_2 = wide(
+    ("state", "i64"), ("temp", "f64", "Cel"), ("program", "str"), ("spare", "f32")
+)  # a template the register knows half of
 MILL_1 = wide(("power", "f32", "kW"), ("parts", "u64"))
-MAZAK_1 = event(("execution", "str"), ("mode", "str"), ("speed", "f64"), ("parts", "i64"), ("door", "bool"), ("beat", "i64"))
+MAZAK_1 = event(
+    ("execution", "str"), ("mode", "str"), ("speed", "f64"), ("parts", "i64"), ("door", "bool"), ("beat", "i64")
+)
 PLAN: dict[str, tuple[Template, ...]] = {
     "W1": (LATHE_1,),
     "W2": (LATHE_1, LATHE_2),
@@ -123,7 +129,19 @@ PLAN: dict[str, tuple[Template, ...]] = {
     "OLD": (LATHE_1,),
 }
 FAILURES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
-TEXTS = ("ACTIVE", "READY", "UNAVAILABLE", "unavailable|x", "AUTO", "automatic", "手动", "O1000|2", "", "a,b\n\"c\"", "none")
+TEXTS = (
+    "ACTIVE",
+    "READY",
+    "UNAVAILABLE",
+    "unavailable|x",
+    "AUTO",
+    "automatic",
+    "手动",
+    "O1000|2",
+    "",
+    'a,b\n"c"',
+    "none",
+)
 
 
 def register(revision: int, first_hour: int) -> str:
@@ -140,17 +158,23 @@ def register(revision: int, first_hour: int) -> str:
     ]
     start = first_hour * 3600 + 5400
     text = 'format = "plantproof-register/1"\n[calendar]\nutc_offset = "+08:00"\n'
-    for name, a, b, lines in (("C1", start, start + 2700, '["L2"]'), ("C2", start + 7230, start + 9000, "[]"))[:revision]:
+    for name, a, b, lines in (("C1", start, start + 2700, '["L2"]'), ("C2", start + 7230, start + 9000, "[]"))[
+        :revision
+    ]:
         text += f"[[calendar.closures]]\nid = {name!r}\nstart = {_iso(a)}\nend = {_iso(b)}\nreason = '检修'\napprover = '王'\nlines = {lines}\n"
     text += '[[line]]\nid = "L1"\nname = "一"\n[[line]]\nid = "L2"\nname = "二"\n'
-    lathe = LATHE.replace("KEY", "false" if revision == 1 else "true").replace("high = 80", f"high = {70 + 10 * revision}")
+    lathe = LATHE.replace("KEY", "false" if revision == 1 else "true").replace(
+        "high = 80", f"high = {70 + 10 * revision}"
+    )
     text += lathe + (MILL if revision == 1 else MILL.replace('"0.5"', '"1.5"')) + MAZAK
     for device, line, points, interval in devices:
         text += f'[[device]]\nid = "{device}"\nname = "{device}"\nline = "{line}"\nin_service_from = 2026-01-01\ninterval_s = {interval}\n'
         if device == "OLD":  # midnight in the plant, 16:00 UTC: in the middle of the run
             text += "retired_at = 2026-11-20\n"
         if points:
-            text += f'points = "{points}"\nconnection = {{ protocol = "opcua", endpoint = "opc.tcp://127.0.0.1:4840" }}\n'
+            text += (
+                f'points = "{points}"\nconnection = {{ protocol = "opcua", endpoint = "opc.tcp://127.0.0.1:4840" }}\n'
+            )
     return text
 
 
@@ -271,10 +295,16 @@ class RandomPlant:
             return rnd.random() < 0.5
         if kind == "str":
             return rnd.choice(TEXTS)
-        number = rnd.choice((rnd.uniform(-5, 100), rnd.uniform(-5, 100), 0.5, 0.0, -0.0, float("nan"), float("inf"), 80.0, 1e9))
+        number = rnd.choice(
+            (rnd.uniform(-5, 100), rnd.uniform(-5, 100), 0.5, 0.0, -0.0, float("nan"), float("inf"), 80.0, 1e9)
+        )
         return struct.unpack("<f", struct.pack("<f", number))[0] if kind == "f32" else number
 
 
 def differences(expected: Sequence[str], found: Sequence[str]) -> list[str]:
     """Lines that only one side has, for a message one can read."""
-    return sorted([f"expected {line}" for line in set(expected) - set(found)] + [f"found    {line}" for line in set(found) - set(expected)], key=lambda x: x[9:])
+    return sorted(
+        [f"expected {line}" for line in set(expected) - set(found)]
+        + [f"found    {line}" for line in set(found) - set(expected)],
+        key=lambda x: x[9:],
+    )

@@ -51,6 +51,9 @@ async def test_every_line_equals_the_plain_reading_of_its_format_page(tmp_path: 
         assert seal["hour"] == hour_name(hour)
         assert seal["root"] == mth([line.encode() for line in found]).hex()
         assert [seal["n"], seal["parameters"], seal["late"]] == [sum(x[0] == k for x in found) for k in "DPL"]
-        down = [[(a - hour * HOUR_US) // 1_000_000, (b - hour * HOUR_US) // 1_000_000] for a, b in down_of_hour(driver.down, hour)]
+        down = [
+            [(a - hour * HOUR_US) // 1_000_000, (b - hour * HOUR_US) // 1_000_000]
+            for a, b in down_of_hour(driver.down, hour)
+        ]
         assert seal["down"] == down, hour_name(hour)
     assert not wrong, "\n".join(wrong[:40])

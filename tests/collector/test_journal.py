@@ -282,7 +282,11 @@ async def test_a_disk_that_fails_acknowledges_nothing_more_and_everybody_who_wai
     assert [f.seq for f in found] == list(range(1, len(found) + 1))
     devices = [d for f in found for b in f.blocks for d in b.devices]
     # fdatasync failed: the bytes may be on disk all the same, but nobody was told so
-    assert set(devices) in ({"A"}, {"A", *(f"D{i}" for i in range(5))}, {"A", *(f"D{i}" for i in range(5)), *(f"E{i}" for i in range(5))})
+    assert set(devices) in (
+        {"A"},
+        {"A", *(f"D{i}" for i in range(5))},
+        {"A", *(f"D{i}" for i in range(5)), *(f"E{i}" for i in range(5))},
+    )
 
 
 async def test_a_file_that_cannot_be_begun_stops_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,10 @@ async def test_fifty_random_device_hours_equal_their_sealed_lines_after_deletion
     plant = Maintained(driver, seed)
     await plant.run(10)  # over midnight UTC: the first day is merged
     folder = driver.folder
-    for hour in (FIRST_HOUR + 27, FIRST_HOUR + 28):  # the sealing passes differ from the reading ones: one after the other
+    for hour in (
+        FIRST_HOUR + 27,
+        FIRST_HOUR + 28,
+    ):  # the sealing passes differ from the reading ones: one after the other
         driver.clock.advance_to((hour + 1) * HOUR_US)
         await driver.start()
         await driver.stop()

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from collector.ledger.entry import canonical_json
+from collector.ledger.entry import Entry, canonical_json
 from evidence_api.verify.findings import FAILED, OK, UNKNOWN, Findings
+from evidence_api.verify.lines import hour_number, hour_text
 from evidence_api.verify.verifier import verify_pack
 from tests.evidence_api.packs.conftest import Made
 from tests.evidence_api.packs.plant import SEEDS, Lines, make_plant, reseal, zipped
@@ -223,6 +224,32 @@ def test_an_hour_left_out_fails_c_24(tmp_path: Path) -> None:
 
     plant = make_plant(tmp_path, seals=hole)
     assert _failed(plant.verify(plant.build().path.read_bytes())) == {"C-24"}
+
+
+def test_a_span_of_missed_hours_stands_for_them(tmp_path: Path) -> None:
+    """docs/format/ledger.md: more than three days without the collector are one leaf, without lines."""
+
+    def missed(lines: Lines) -> None:
+        for hour in sorted(lines)[1:4]:
+            del lines[hour]
+
+    def spanned(leaves: list[Any]) -> None:
+        first = leaves[0].body["hour"]
+        end = leaves[1].body["hour"]
+        body = {
+            "hour": hour_text(hour_number(first) + 1),
+            "span": [hour_text(hour_number(first) + 1), end],
+            "register": 1,
+            "devices": ["A1", "B2"],
+            "cause": "collector_down",
+        }
+        leaves.insert(1, Entry("seal", leaves[0].at_ms, "collector", body))
+
+    plant = make_plant(tmp_path, hours=6, lines=missed, seals=spanned)
+    findings = plant.verify(plant.build().path.read_bytes())
+    assert _failed(findings) == set()
+    assert "3 小时以跨段登记" in (findings.step("C-24") or findings.steps[0]).found
+    assert findings.exit_code == 0
 
 
 def test_a_device_left_out_of_an_hour_fails_c_28(tmp_path: Path) -> None:
