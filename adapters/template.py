@@ -3,7 +3,7 @@
 In: a `Register` and one of its devices. Out: frozen values with everything a protocol needs to read that device.
 The point set says which kind of rows a device makes: `wide` (Modbus polls, OPC UA polls, MQTT messages that carry the whole
 machine) or `event` (OPC UA subscriptions, MQTT messages that carry what changed).
-Refuses (`check_kind`): pairs that make no sense, such as event rows from a Modbus poll, which has no stamp per value.
+The register's cross-check has refused pairs that make no sense, such as event rows from a Modbus poll.
 """
 
 from __future__ import annotations
@@ -60,12 +60,3 @@ def source_of(register: Register, device: Device) -> Source:
         register.in_service_us(device),
         register.calendar.tz,
     )
-
-
-def check_kind(points: PointSet, connection: OpcUa | Modbus | Mqtt) -> str:
-    """Empty when the point set's kind fits the connection, else what is expected and what was found."""
-    if isinstance(connection, Modbus) and points.kind == "event":
-        return f'expected kind = "wide" for Modbus polls (no stamp per value), found "event" in {points.id!r}'
-    if isinstance(connection, OpcUa) and connection.mode == "subscribe" and points.kind == "wide":
-        return f'expected kind = "event" for an OPC UA subscription (a stamp per value), found "wide" in {points.id!r}'
-    return ""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +27,6 @@ from collector.revisions import apply_register
 from config.settings import DEMO_PLANT
 
 FILE_US = 600 * SECOND_US
-AHEAD_S = 20  # batches made beforehand, so that making them stays out of the figures
 
 
 @dataclass(slots=True)
@@ -80,36 +78,40 @@ async def _ingest(path: Path, work: Workload) -> Ingest:
 
     capture = Capture(folder, clock, Cutting(flush_ms=0, file_us=FILE_US), rotated)
     await capture.start("benchmark")
-    for first in range(0, work.seconds, AHEAD_S):
-        seconds = range(first, min(first + AHEAD_S, work.seconds))
-        ready = list(zip(*(second_batches(work, s) for s in seconds), strict=True))  # one row of batches per device
-        ends_us = [work.start_us + (s + 1) * SECOND_US - 1 for s in seconds]
-        before, maintained = cpu_s(), found.maintain_cpu_s
-        await asyncio.gather(
-            _first(capture, clock, ready[0], ends_us, found), *(_adapter(capture, b) for b in ready[1:])
-        )
-        found.capture_cpu_s += cpu_s() - before - (found.maintain_cpu_s - maintained)
+    plant = _Plant(work, clock, capture, found)
+    begun = cpu_s()
+    await asyncio.gather(plant.first_device(), *(plant.device(i) for i in range(1, len(work.devices))))
+    found.capture_cpu_s += cpu_s() - begun - plant.making_cpu_s - found.maintain_cpu_s
     found.frames = capture.frames
     await _finish(folder, clock, capture, work, found)
     return found
 
 
-async def _adapter(capture: Capture, batches: Sequence[Batch]) -> None:
-    """A device: the next poll is handed over when the last one is acknowledged."""
-    for batch in batches:
-        await capture.emit(batch)
+class _Plant:
+    """One task per device: the next poll is handed over when the last one is acknowledged, as adapters do."""
 
+    def __init__(self, work: Workload, clock: DrivenClock, capture: Capture, found: Ingest) -> None:
+        self._work, self._clock, self._capture, self._found = work, clock, capture, found
+        self._polls: list[Batch] = []
+        self.making_cpu_s = 0.0
 
-async def _first(
-    capture: Capture, clock: DrivenClock, batches: Sequence[Batch], ends_us: Sequence[int], found: Ingest
-) -> None:
-    """The first device also moves the clock, and measures: the others emit in the same turn of the loop, so one frame takes all."""
-    for batch, end_us in zip(batches, ends_us, strict=True):
-        clock.advance_to(end_us)
-        begun, maintained = time.perf_counter(), found.maintain_cpu_s
-        await capture.emit(batch)
-        if found.maintain_cpu_s == maintained:  # live, a child does that
-            found.append_ms.append((time.perf_counter() - begun) * 1000)
+    async def first_device(self) -> None:
+        """Also makes everybody's polls of a second, moves the clock, and measures: one frame takes what one turn of the loop emits."""
+        found = self._found
+        for second in range(self._work.seconds):
+            begun = time.process_time()
+            self._polls = second_batches(self._work, second)
+            self.making_cpu_s += time.process_time() - begun
+            self._clock.advance_to(self._work.start_us + (second + 1) * SECOND_US - 1)
+            wall, maintained = time.perf_counter(), found.maintain_cpu_s
+            await self._capture.emit(self._polls[0])
+            if found.maintain_cpu_s == maintained:  # live, that is a child's work
+                found.append_ms.append((time.perf_counter() - wall) * 1000)
+
+    async def device(self, number: int) -> None:
+        """Any other device."""
+        for _ in range(self._work.seconds):
+            await self._capture.emit(self._polls[number])
 
 
 async def _finish(folder: DataFolder, clock: DrivenClock, capture: Capture, work: Workload, found: Ingest) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from adapters.batch import BAD_COMMUNICATION, Batch, Column, Template, TemplatePoint, ValueType
 
 SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
+REFERENCE_DAY_US = int(datetime(2026, 11, 2, tzinfo=UTC).timestamp()) * SECOND_US
 HOUR_S = 3600
 OFF, IDLE, RUN, SETUP, ALARM = range(5)
 PROGRAMS = tuple(f"//CNC_MEM/USER/PATH1/O{1000 + 37 * k}" for k in range(60))
@@ -75,8 +78,9 @@ class Workload:
         return self.source_us.size * len(WIDE.points)
 
 
-def generate(devices: int, seconds: int, start_us: int, seed: int = 2026) -> Workload:
-    """The workload of `seconds` polls of each device from `start_us` on."""
+def generate(devices: int, seconds: int, seed: int = 2026) -> Workload:
+    """The last `seconds` of the reference day: a store can finish the day, whatever part of it there is."""
+    start_us = REFERENCE_DAY_US + DAY_US - seconds * SECOND_US
     rng = np.random.default_rng(seed)
     machines = [_machine(np.random.default_rng((seed, d)), seconds) for d in range(devices)]
     values = {name: np.stack([m[name] for m in machines]) for name in machines[0] if name != "linked"}
@@ -156,9 +160,9 @@ def _states(rng: np.random.Generator, seconds: int) -> tuple[NDArray[np.int64], 
         if sum(lengths) >= seconds:
             break
         states.append(int(rng.choice(5, p=_NEXT[states[-1]])))
-    segment = np.repeat(np.arange(len(states)), lengths)[:seconds]
-    found: NDArray[np.int64] = np.array(states, np.int64)[segment]
-    return found, segment
+    segment: NDArray[np.int64] = np.repeat(np.arange(len(states)), lengths)[:seconds]
+    by_second: NDArray[np.int64] = np.array(states, np.int64)[segment]
+    return by_second, segment
 
 
 def _programs(rng: np.random.Generator, state: NDArray[np.int64], segment: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, zip_longest
 from pathlib import Path
 
 from collector import journal
@@ -63,7 +63,7 @@ def maintain(folder: DataFolder) -> MaintainReport:
 def _read(paths: Sequence[Path], done: int) -> list[list[Frame]]:
     """Frames by file; rows only of closed files that are not segments yet."""
     found = []
-    for path, following in zip(paths, [*paths[1:], None], strict=True):
+    for path, following in zip_longest(paths, paths[1:]):
         wanted = following is not None and int(following.stem) - 1 > done
         found.append(list(journal.read_file(path, tail=following is None, rows=wanted)))
     return found

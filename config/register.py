@@ -290,6 +290,15 @@ class Register(_Model):
         return hashlib.sha256(self.canonical_json()).hexdigest()
 
 
+def kind_problem(points: PointSet, connection: OpcUa | Modbus | Mqtt) -> str:
+    """Empty when the connection can make rows of the point set's kind, else what is expected and what was found."""
+    if isinstance(connection, Modbus) and points.kind == "event":
+        return f'expected kind = "wide" for Modbus polls (no stamp per value), found "event" in {points.id!r}'
+    if isinstance(connection, OpcUa) and connection.mode == "subscribe" and points.kind == "wide":
+        return f'expected kind = "event" for an OPC UA subscription (a stamp per value), found "wide" in {points.id!r}'
+    return ""
+
+
 NODE_ID = re.compile(r"^((ns=\d+|nsu=[^;]+);)?[isgb]=.+$")
 
 
@@ -363,6 +372,9 @@ def _device_problems(
             ("points", f"expected one of the point sets {sorted(register.point_set)}, found {device.points!r}", "")
         )
         return found
+    unfit = kind_problem(points, device.connection)
+    if unfit:
+        found.append(("points", unfit, "改 points 的 kind 或连接方式 (change kind)"))
     for point in points.points:
         message = _address_problem(device.connection, point)
         if message:

@@ -45,6 +45,7 @@ class Recording:
         self.path = path
         self._rows = read_rows(path)
         self._next: Row | None = next(self._rows, None)
+        self._tags: list[str] = []
 
     @property
     def next_us(self) -> int | None:
@@ -59,9 +60,11 @@ class Recording:
             yield row
 
     def tags(self) -> list[str]:
-        """Every tag of the file, in order of its first row (reads the whole file)."""
-        with gzip.open(self.path, "rt", encoding="utf-8", newline="") as file:
-            return list(dict.fromkeys(row[1] for row in _body(csv.reader(file))))
+        """Every tag of the file, in order of its first row (reads the whole file, once)."""
+        if not self._tags:
+            with gzip.open(self.path, "rt", encoding="utf-8", newline="") as file:
+                self._tags = list(dict.fromkeys(row[1] for row in _body(csv.reader(file))))
+        return list(self._tags)
 
 
 def open_recordings(folder: Path) -> dict[str, Recording]:

@@ -90,7 +90,7 @@ class OpcUaReplay:
                 await asyncio.sleep(_LOOK_AGAIN_S)
 
 
-class _Recorded(ua.DataValue):  # type: ignore[misc]  # asyncua is untyped
+class _Recorded(ua.DataValue):
     """A value that nobody changes: asyncua copies each value deeply for each subscription, four fifths of the time of a replay."""
 
     def __deepcopy__(self, _memo: object) -> Self:

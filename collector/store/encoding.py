@@ -56,7 +56,7 @@ def _trial(sample: Sequence[pa.Table], encodings: dict[str, str]) -> dict[str, i
         sink,
         sample[0].schema,
         version="2.6",
-        data_page_version="2.0",
+        data_page_version="1.0",
         compression="zstd",
         compression_level=_TRIAL_LEVEL,
         write_statistics=False,

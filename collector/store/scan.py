@@ -136,7 +136,9 @@ def _long(frame: pl.LazyFrame, template: Template) -> pl.LazyFrame:
         point = pl.col("p.point").replace_strict(range(len(names)), names, default=None, return_dtype=pl.String)
         values = [pl.col(f"p.{n}").alias(n) for n, _ in template.columns if n != "point"]
         quality = [pl.col(f"q.{n}") for n, _ in template.columns if n != "point"]
-        return contact.select(*base, point.alias("point"), pl.coalesce(*quality, "q").alias("quality"), *values)
+        there = pl.any_horizontal(pl.col(n).is_not_null() for n, _ in template.columns if n != "point")
+        valued = contact.select(*base, point.alias("point"), pl.coalesce(*quality, "q").alias("quality"), *values)
+        return valued.filter(there)  # a bad status without a value is none
     return pl.concat(
         [
             contact.filter(pl.col(f"p.{name}").is_not_null()).select(

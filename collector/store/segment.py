@@ -130,7 +130,7 @@ def _write(aside: Path, path: str, template: Template, groups: Iterator[pa.Table
         aside,
         sample[0].schema,
         version="2.6",
-        data_page_version="2.0",
+        data_page_version="1.0",
         compression="zstd",
         compression_level=DAY_LEVEL if about["level"] == "day" else OPEN_LEVEL,
         write_statistics=["device", "hour", "source_us"],

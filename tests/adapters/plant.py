@@ -314,7 +314,8 @@ class MqttWire:
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         with tempfile.NamedTemporaryFile("w", suffix=".conf", delete=False) as config:
             config.write(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 0\n{self.extra}")
-        Path(config.name).chmod(0o644)  # mosquitto gives up root before it reads it
+        self._config = Path(config.name)
+        self._config.chmod(0o644)  # mosquitto gives up root before it reads it
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         return subprocess.Popen([self.broker, "-c", config.name], **quiet)
 
@@ -343,6 +344,7 @@ class MqttWire:
             self._process.terminate()
             await asyncio.to_thread(self._process.wait)
             self._process = None
+            self._config.unlink()
 
 
 Wire = ModbusWire | OpcUaWire | MqttWire

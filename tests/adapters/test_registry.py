@@ -29,11 +29,10 @@ async def test_retired_devices_and_devices_without_a_connection_have_no_adapter(
     assert build(register_of(wire.points(), [retired, bare]), WallClock()) == []
 
 
-async def test_a_kind_that_does_not_fit_its_connection_is_refused_with_every_place() -> None:
+def test_a_kind_that_does_not_fit_its_connection_is_refused_with_every_place() -> None:
     wire = OpcUaWire("subscribe")
-    register = register_of(wire.points(), [wire.device("m1", 1), wire.device("m2", 1)], "wide")
     with pytest.raises(ConfigError, match="event") as caught:
-        build(register, WallClock())
+        register_of(wire.points(), [wire.device("m1", 1), wire.device("m2", 1)], "wide")
     assert [p.where for p in caught.value.problems] == ["device[0].points", "device[1].points"]
 
 

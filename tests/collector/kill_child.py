@@ -42,6 +42,10 @@ def _day_file(args: tuple[Any, ...]) -> bool:
     return "open" not in Path(args[-1]).parts and Path(args[-1]).suffix == ".parquet"
 
 
+def _into_day_file(args: tuple[Any, ...]) -> bool:
+    return "open" not in Path(args[0].where).parts
+
+
 def _open_file(args: tuple[Any, ...]) -> bool:
     return "open" in Path(args[-1]).parts
 
@@ -67,14 +71,15 @@ POINTS: dict[str, list[tuple[Any, str, str, Match]]] = {
         (collector.journal, "fsync_folder", "collector.journal", _any),
     ],
     "segment": [
-        (pq.ParquetWriter, "write_table", "collector.store.segment", _any),
+        (pq.ParquetWriter, "write_table", "collector.store.segment", lambda args: not _into_day_file(args)),
         (os, "fsync", "collector.store.segment", _any),
         (Path, "rename", "collector.store.segment", _open_file),
         (Catalog, "replace", "collector.maintain", lambda args: not _takes_parents(args)),
         (Path, "unlink", "collector.maintain", _ends(".jrn")),
     ],
     "merge": [
-        (collector.maintain, "read_device", "collector.maintain", _any),
+        (collector.maintain, "merged", "collector.maintain", _any),
+        (pq.ParquetWriter, "write_table", "collector.store.segment", _into_day_file),
         (Path, "rename", "collector.store.segment", _day_file),
         (Catalog, "replace", "collector.maintain", _takes_parents),
         (Path, "unlink", "collector.maintain", _ends(".parquet")),

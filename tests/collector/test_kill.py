@@ -37,13 +37,13 @@ from tests.collector.kill_child import DEVICES, LIVE_LIKE, POINTS
 from tests.collector.test_hour_lines import seals_of
 
 KILLS = 15
-MODES = {"append": ("before", "torn", "after"), "ledger": ("before", "torn", "after")}
+TORN = {("append", "write"), ("ledger", "fsync")}  # calls that can be interrupted half-way
 # stage -> (seconds of the driven clock per frame, new files per maintenance, frames at most, calls until it dies at most)
 PACE = {
     "append": (60, 3, 400, 60),
     "rotate": (120, 4, 400, 12),
     "segment": (120, 3, 400, 5),
-    "merge": (1500, 20, 400, 2),
+    "merge": (3000, 10, 200, 2),
     "seal": (600, 6, 400, 3),
     "ledger": (600, 6, 400, 4),
     "any time": (300, 4, 4000, 0),
@@ -57,7 +57,11 @@ class Children:
         command = [sys.executable, str(Path(__file__).with_name("kill_child.py"))]
         root = Path(__file__).parents[2]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(root)}
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(root)},
         )
 
     def run(self, job: dict[str, Any], kill_after_s: float | None = None) -> tuple[int, list[Any]]:
@@ -111,7 +115,9 @@ def stored(folder: DataFolder) -> tuple[set[tuple[str, int, int]], set[int], int
             for block in frame.blocks if frame.kind == ROWS and frame.seq > done else ():
                 devices = [d for d, n in zip(block.devices, block.counts, strict=True) for _ in range(n)]
                 states = block.columns[0].values
-                found += [(d, int(s), int(v), frame.seq) for d, s, v in zip(devices, block.source_us, states, strict=True)]
+                found += [
+                    (d, int(s), int(v), frame.seq) for d, s, v in zip(devices, block.source_us, states, strict=True)
+                ]
     return {r[:3] for r in found}, {r[3] for r in found}, len(found)
 
 
@@ -181,8 +187,8 @@ def test_a_collector_killed_in_a_stage_loses_nothing_it_acknowledged(
     tmp_path: Path, children: Children, stage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     victim = Victim(tmp_path, stage)
-    modes = MODES.get(stage, ("before", "after"))
-    places = [(i, when) for i in range(len(POINTS[stage])) for when in modes]
+    places = [(i, when) for i in range(len(POINTS[stage])) for when in ("before", "after")]
+    places += [(i, "torn") for i, point in enumerate(POINTS[stage]) if (stage, point[1]) in TORN]
     died: dict[tuple[int, str], int] = dict.fromkeys(places, 0)
     for attempt in range(4 * KILLS):
         point, when = places[attempt % len(places)]
@@ -221,4 +227,6 @@ def test_a_collector_killed_at_any_time_from_outside_loses_nothing_it_acknowledg
 
 def _report(capsys: pytest.CaptureFixture[str], stage: str, victim: Victim, died: str) -> None:
     with capsys.disabled():
-        sys.stdout.write(f"\nkilled in {stage}: {died}; {len(victim.frames)} acknowledged frames, {len(victim.rows)} rows, none lost ")
+        sys.stdout.write(
+            f"\nkilled in {stage}: {died}; {len(victim.frames)} acknowledged frames, {len(victim.rows)} rows, none lost "
+        )

@@ -1,7 +1,7 @@
 """What the NIST recordings say, read by polars alone; and where the store says something else.
 
-In: a machine's file. Out: distinct (point, source_us, v_str), to compare with `collector.store.scan` one machine at a time (memory). Imports nothing of
-`simulators`: the stamps are parsed a second time, in another way.
+In: a machine's file. Out: distinct (point, source_us, v_str), to compare with `collector.store.scan`, one machine at a time (memory).
+Imports nothing of `simulators`: the stamps are parsed a second time, in another way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FACT = ["point", "source_us", "v_str"]
 
 @dataclass(frozen=True)
 class Difference:
-    """Of one machine: how many distinct values were recorded, what the store lacks, what it made up, conflicts that are not listed or not there."""
+    """Of one machine: distinct values recorded, lacking in the store, made up; values in conflict, and those wrongly listed or not listed."""
 
     machine: str
     recorded: int
@@ -29,13 +29,13 @@ class Difference:
     unlike: int
 
 
-def machines_of(folder: Path) -> list[str]:
+def machines_in(folder: Path) -> list[str]:
     return sorted(p.name.removesuffix(".csv.gz") for p in folder.glob("*.csv.gz"))
 
 
 def recorded(path: Path) -> pl.DataFrame:
     """Distinct values of one machine's file."""
-    rows = pl.read_csv(path, infer_schema=False, missing_utf8_is_empty_string=True)
+    rows = pl.read_csv(path, infer_schema=False, empty_string_is_null=False)
     stamp = pl.col("time").str.strip_suffix("Z").str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us")
     return rows.select(point="tag", source_us=stamp.cast(pl.Int64), v_str="value").unique()
 

@@ -1,7 +1,8 @@
 """The recorded NIST machines in a process of their own: `python -m tests.e2e.replay_servers FOLDER BROKER_PORT`, led over stdin.
 
-In: one moment (µs since 1970) per line; broker port 0: an embedded broker is started here. Out: first a line with the register and `next_us`
-(when the next row was delivered), then a line for each moment, once OPC UA clients have acknowledged and the broker has taken all of it.
+In: one moment (µs since 1970) per line; broker port 0: an embedded broker is started here. Out: first a line with the register and
+`next_us` (when the next row was delivered), then a line for each moment, once OPC UA clients have acknowledged and the broker has taken
+all of it.
 End of input ends it. A process of its own, so that the servers' work and the collector's have a core each.
 """
 

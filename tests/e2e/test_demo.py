@@ -48,7 +48,7 @@ def test_numbers_are_those_the_truth_log_implies(demo: Demo, report: dict[str, A
     assert records is not None
     expected = expect(demo.folder / "truth.jsonl", newest, demo.folder / "records" / f"{records[0]:06d}")
     found = {f"{r['metric']} {r['scope']}": r for r in report["results"]}
-    assert len(expected) >= 8
+    assert len(expected) == 7
     for key, want in expected.items():
         assert found[key]["lower"] == [want["numerator"], want["denominator"]], key
         assert found[key]["value"] == [want["numerator"], want["denominator"]], key
@@ -105,7 +105,9 @@ def test_simulated_is_marked_at_the_origin_in_lines_on_pages_and_in_the_pack(dem
     with served(demo.folder) as get:
         assert "不得用于申报" in get("")
     with zipfile.ZipFile(demo.pack) as archive:
-        assert json.loads(archive.read("data/pack.json"))["origin"] == "simulated"
+        about = json.loads(archive.read("data/pack.json"))
+        assert set(about["origins"]) == {"simulated"}
+        assert "不得用于申报" in about["mark"]
         assert "不得用于申报" in archive.read("data/report/report.html").decode()
         assert "不得用于申报" in archive.read("READ-ME-FIRST.txt").decode()
 
