@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import adapters.cli
-import evidence_api.cli
 import typer
 
+import adapters.cli
 import collector.cli
+import evidence_api.cli
 import evidence_api.web.cli
 import metrics.cli
 import simulators.cli
@@ -137,6 +137,7 @@ async def _fill(data: Path, story: Story, end_hour: int, ports: Ports) -> None:
     """95 days by a driven clock: what people entered when they entered it, and one frame of every machine's polls an hour."""
     import asyncio
 
+    from rich.console import Console
     from rich.progress import track
 
     from collector.capture import DRIVEN, Capture
@@ -155,7 +156,9 @@ async def _fill(data: Path, story: Story, end_hour: int, ports: Ports) -> None:
     todo = _enter(folder, story, ports, todo, clock, story.first_hour * HOUR_US)
     await capture.start("demo history")
     total = end_hour - story.first_hour
-    for hour, batches in track(hours(story, story.first_hour, end_hour), "生成历史", total, transient=True):
+    talk = Console(stderr=True)
+    days = track(hours(story, story.first_hour, end_hour), "生成历史", total, transient=True, console=talk)
+    for hour, batches in days:
         todo = _enter(folder, story, ports, todo, clock, (hour + 1) * HOUR_US - 1)
         clock.advance_to((hour + 1) * HOUR_US - 1)
         await asyncio.gather(*(capture.emit(b) for b in batches))

@@ -229,8 +229,8 @@ def _damage(path: Path, found: _Whole, why: str) -> JournalError:
 
 
 def _has_later_frame(raw: bytes, start: int) -> bool:
-    """True when a sound frame begins after the bad spot: bytes were damaged in the middle."""
-    offset = raw.find(MAGIC, start + 1)
+    """True when a sound frame begins at or after the bad spot: bytes were damaged, or a frame taken out, in the middle."""
+    offset = raw.find(MAGIC, start)
     while offset >= 0:
         try:
             next(iter(scan_frames(raw[offset:])))

@@ -69,8 +69,11 @@ def verify_log(ledger: Path) -> Checkpoint:
     lines = read_lines(ledger)
     if not lines:
         raise LedgerError(f"{ledger}: expected a genesis entry, found none")
-    for line in lines:
-        Entry.parse(line)
+    for i, line in enumerate(lines):
+        try:
+            Entry.parse(line)
+        except LedgerError as err:
+            raise LedgerError(f"{ledger}: entry {i}: {err}") from err
     checkpoint = read_checkpoint(ledger)
     if checkpoint is None:
         raise LedgerError(f"{ledger}: expected a checkpoint, found none")

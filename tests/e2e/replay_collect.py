@@ -179,8 +179,8 @@ class Maintenance:
         if not running and len(list(self._folder.journal.glob("*.jrn"))) > FILES_AT_ONCE:
             await self.finish()
             command = ["-m", "plantproof", "store", "maintain", "--data", str(self._folder.path)]
-            quiet = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
-            self._child = await asyncio.create_subprocess_exec(sys.executable, *command, **quiet)
+            quiet = asyncio.subprocess.DEVNULL
+            self._child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=quiet, stderr=quiet)
 
     async def finish(self) -> None:
         if self._child is not None:

@@ -19,7 +19,7 @@ FACT = ["point", "source_us", "v_str"]
 
 @dataclass(frozen=True)
 class Difference:
-    """Of one machine: distinct values recorded, lacking in the store, made up; values in conflict, and those wrongly listed or not listed."""
+    """Of one machine: distinct values recorded, lacking in the store, made up; values in conflict, and those listed or left out wrongly."""
 
     machine: str
     recorded: int
