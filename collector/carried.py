@@ -27,5 +27,5 @@ def with_carried(frame: pl.DataFrame, template: Template, first_hour: int, end_h
         pl.col("hour") + 1, pl.lit(value=True).alias("carried")
     )
     own = ordered.with_columns(pl.lit(value=False).alias("carried"))
-    both = pl.concat([carried, own]).filter(pl.col("hour").is_between(first_hour, end_hour - 1))
-    return both.sort("device", "hour", "ord")
+    wanted_hours = pl.col("hour").is_between(first_hour, end_hour - 1)
+    return pl.concat([carried.filter(wanted_hours), own.filter(wanted_hours)]).sort("device", "hour", "ord")

@@ -32,6 +32,7 @@ CAUSES = (
 _CAUSE_OF_OUTCOME = {int(o): CAUSES.index(o.name.lower()) for o in Outcome if not o.is_contact and not o.is_loss}
 _SILENT, _BAD = CAUSES.index("silent"), CAUSES.index("bad_quality")
 _KEYS = ["device", "hour"]
+_ORDER = ["t_us", "frame", "ord"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class Reduced:
 def reduce_hours(readings: Sequence[Readings], plans: Sequence[HourPlan], down: Sequence[Down]) -> Reduced:
     """Every device of every plan, with rows or without."""
     service = _service(plans)
-    contacts = _in_service(_together([r.contacts for r in readings], _NO_CONTACTS), service)
+    # rows of equal time: by journal frame, in one frame by template, then as they came (`readings` come in that order)
+    contacts = _in_service(_together([r.contacts for r in readings], _NO_CONTACTS).with_row_index("ord"), service)
     parameters = _in_service(_together([r.parameters for r in readings], _NO_PARAMETERS), service)
     minutes = _minutes(service, plans, down)
     covered = _covered(minutes, contacts.filter(pl.col("contact") & ~pl.col("bad_row")), _KEYS)
@@ -74,7 +76,7 @@ def reduce_hours(readings: Sequence[Readings], plans: Sequence[HourPlan], down: 
 _NO_CONTACTS = {
     "device": pl.String,
     "hour": pl.Int32,
-    "ord": pl.UInt32,
+    "frame": pl.Int64,
     "carried": pl.Boolean,
     "t_us": pl.Int64,
     "outcome": pl.UInt8,
@@ -201,8 +203,12 @@ def _is_down(down: Sequence[Down]) -> pl.Expr:
 
 def _covered(minutes: pl.DataFrame, contacts: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     """The minutes at whose end the newest contact is young enough."""
+    ends = ((pl.col("t_us") + MINUTE_US - 1) // MINUTE_US).alias(
+        "ends"
+    )  # of a minute's contacts only the newest counts
+    newest = contacts.group_by(*keys, ends).agg(pl.col("t_us").max())
     seen = minutes.join_asof(
-        contacts.select(*keys, "t_us").sort("t_us"),
+        newest.select(*keys, "t_us").sort("t_us"),
         left_on="end_us",
         right_on="t_us",
         by=keys,
@@ -242,13 +248,12 @@ def _causes(minutes: pl.DataFrame, contacts: pl.DataFrame, covered: pl.DataFrame
         )
         .alias("says")
     )
-    newest = rows.select(*_KEYS, "t_us", "ord", "says").sort("t_us", "ord").drop("ord")
-    named = (
-        minutes.join(covered, on=[*_KEYS, "minute"], how="anti")
-        .sort("end_us")
-        .join_asof(newest, left_on="end_us", right_on="t_us", by=_KEYS, strategy="backward", check_sortedness=False)
-        .with_columns(pl.coalesce("known", "says", pl.lit(_SILENT)).alias("cause"))
-    )
+    bare = minutes.join(covered, on=[*_KEYS, "minute"], how="anti").sort("end_us")
+    concerned = rows.join(bare.select(_KEYS).unique(), on=_KEYS, how="semi")
+    newest = concerned.select(*_KEYS, *_ORDER, "says").sort(_ORDER).drop("frame", "ord")
+    named = bare.join_asof(
+        newest, left_on="end_us", right_on="t_us", by=_KEYS, strategy="backward", check_sortedness=False
+    ).with_columns(pl.coalesce("known", "says", pl.lit(_SILENT)).alias("cause"))
     return (
         named.group_by(*_KEYS, "cause")
         .agg(pl.len().alias("n"))
@@ -261,7 +266,7 @@ def _causes(minutes: pl.DataFrame, contacts: pl.DataFrame, covered: pl.DataFrame
 def _held(contacts: pl.DataFrame, name: str, service: pl.DataFrame) -> pl.DataFrame:
     """Seconds in which `name` was 1 and 0: a value holds until the next row that speaks of it, at most `hold_us`."""
     limits = service.select(*_KEYS, "start_us", "first_minute", "end_minute", "hold_us")
-    says = contacts.filter(pl.col(f"{name}_says")).join(limits, on=_KEYS).sort(*_KEYS, "t_us", "ord")
+    says = contacts.filter(pl.col(f"{name}_says")).join(limits, on=_KEYS).sort(*_KEYS, *_ORDER)
     start = pl.max_horizontal("t_us", pl.col("start_us") + pl.col("first_minute") * MINUTE_US)
     end = pl.min_horizontal(
         pl.col("t_us").shift(-1).over(_KEYS),
@@ -281,7 +286,7 @@ def _held(contacts: pl.DataFrame, name: str, service: pl.DataFrame) -> pl.DataFr
 
 def _output(contacts: pl.DataFrame) -> pl.DataFrame:
     """Sum of increases; a fall is a reset and adds the value after it."""
-    counted = contacts.filter(pl.col("output").is_not_null()).sort(*_KEYS, "t_us", "ord")
+    counted = contacts.filter(pl.col("output").is_not_null()).sort(*_KEYS, *_ORDER)
     before = pl.col("output").shift(1).over(_KEYS)
     step = pl.when(before.is_null()).then(0).when(pl.col("output") >= before).then(pl.col("output") - before)
     return (

@@ -232,7 +232,8 @@ def _merge(folder: DataFolder, catalog: Catalog) -> int:
             "last_seq": parents[-1].last_seq,
             "parents": [s.path for s in parents],
         }
-        groups, columns = merged(paths, template), columns_in(paths, template)
+        columns = columns_in(paths, template)
+        groups = merged(paths, template, columns)
         segment = write_segment(folder.segments, _day_path(day, template_id), template, groups, about, columns)
         catalog.replace([(segment, template)], [s.path for s in parents])
         for path in paths:

@@ -1,7 +1,7 @@
 """Rows of one template and point set, read the way the register says: one narrow frame for the lines to count.
 
 In: rows with their carried-in ones (`collector/carried.py`), the point set (roles, ranges, no_value, state map). Out:
-`contacts`: device, hour, ord, carried, t_us, outcome, contact, bad_row, bad_values, late, state, state_says, auto, auto_says, output;
+`contacts`: device, hour, frame, carried, t_us, outcome, contact, bad_row, bad_values, late, state, state_says, auto, auto_says, output;
 `changed`: device, hour, points_changed (heartbeats apart, points with two or more distinct good values);
 `parameters`: device, hour, carried, point, t_us, good, one row per value of a key parameter.
 A value is good when its row is a contact, it is there, its quality is not Bad, it lies in range and is not a `no_value` text.
@@ -55,7 +55,7 @@ def contact_time() -> pl.Expr:
 _CONTACT_COLUMNS = [
     "device",
     "hour",
-    "ord",
+    "frame",
     "carried",
     "t_us",
     "outcome",

@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,9 @@ def apply_register(folder: DataFolder, file: Path, reason: str, clock: Clock, ac
     rev = before[-1].rev + 1 if before else 1
     write_durably(folder.register / f"{rev:06d}.toml", file.read_bytes())
     write_durably(folder.register / f"{rev:06d}.json", register.canonical_json())
-    at_ms = clock.now_us() // 1000
+    at_ms = _entered_ms(folder, clock)
+    if before and at_ms * 1000 <= before[-1].effective_us:  # a clock set back: revisions still follow each other
+        at_ms = before[-1].effective_us // 1000 + 1
     body = {
         "rev": rev,
         "sha256": register.sha256,
@@ -135,7 +138,7 @@ def add_exclusion(
     if problems:
         raise ConfigError(problems)
     rev = _next_record_rev(folder)
-    at_ms = clock.now_us() // 1000
+    at_ms = _entered_ms(folder, clock)
     body: dict[str, Any] = {
         "id": f"X{rev:06d}",
         "devices": sorted(devices),
@@ -212,6 +215,17 @@ def import_records(folder: DataFolder, source: Path, reason: str, clock: Clock, 
     leaf = {"rev": rev, "kind": "import", "reason": reason.strip(), "files": files, "counts": records.counts}
     folder.append(Entry("records", clock.now_us() // 1000, actor, leaf))
     return rev
+
+
+def _entered_ms(folder: DataFolder, clock: Clock) -> int:
+    """Now, but never before an hour that is sealed already: with the clock set back nothing becomes timely afterwards."""
+    seal = log.last_of(folder.ledger, "seal")
+    if seal is None:
+        return clock.now_us() // 1000
+    span = seal.body.get("span")
+    last = datetime.strptime(span[1] if span else seal.body["hour"], "%Y-%m-%dT%HZ").replace(tzinfo=UTC)
+    end_ms = int(last.timestamp()) * 1000 + (0 if span else 3_600_000)
+    return max(clock.now_us() // 1000, end_ms)
 
 
 def _need_reason(reason: str) -> None:

@@ -87,10 +87,10 @@ def _readings(rows: Rows, plans: Sequence[HourPlan]) -> list[Readings]:
     found = []
     for points, keys in owners.values():
         mine = pl.DataFrame(keys, schema={"device": pl.String, "hour": pl.Int32}, orient="row")
-        for template, frame in rows.items():
-            part = frame.join(mine, on=["device", "hour"], how="semi")
+        for template, frame in sorted(rows.items(), key=lambda item: item[0].digest):
+            part = frame.join(mine, on=["device", "hour"], how="semi", maintain_order="left")
             if len(part):
-                found.append(read_rows(part.sort("device", "hour", "ord"), template, points))
+                found.append(read_rows(part, template, points))
     return found
 
 

@@ -75,19 +75,24 @@ class OpcUaReplay:
         return count
 
     async def _sent(self, *, acknowledged: bool = False) -> None:
-        """Until no subscription holds anything back (`acknowledged`: nor waits for an acknowledgement); none waits for its interval."""
+        """Until no subscription holds anything back (`acknowledged`: nor waits for an acknowledgement); none waits for its interval.
+
+        Each is told to publish once: without a publish request at hand, asyncua does it when the next one comes. To ask it again and
+        again would count as publishing cycles without a client, and the subscription would expire.
+        """
         await asyncio.sleep(0)
         service: Any = self._server.iserver.subscription_service
+        for subscription in list(service.subscriptions.values()):
+            if subscription._triggered_datachanges:
+                await subscription.publish_results()
         async with asyncio.timeout(_SEND_TIMEOUT_S):
-            while waiting := [
-                s
-                for s in service.subscriptions.values()
-                if s._triggered_datachanges or (acknowledged and s._not_acknowledged_results)
-            ]:
-                for subscription in waiting:
-                    if subscription._triggered_datachanges:
-                        await subscription.publish_results()
+            while any(_holds(s, acknowledged=acknowledged) for s in service.subscriptions.values()):  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def _holds(subscription: Any, *, acknowledged: bool) -> bool:
+    waiting = subscription._triggered_datachanges or (acknowledged and subscription._not_acknowledged_results)
+    return bool(waiting)
 
 
 class _Recorded(ua.DataValue):

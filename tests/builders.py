@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,8 @@ class Row:
     quality: int = 0
     values: Mapping[str, Value] = field(default_factory=dict)
     qualities: Mapping[str, int] = field(default_factory=dict)
-    hour: int = 0  # of its journal position; a driver fills it in
+    hour: int = 0  # of its journal position; a driver fills in this and the next
+    frame: int = 0
 
 
 def wide(*points: tuple[str, str] | tuple[str, str, str]) -> Template:
@@ -138,13 +139,7 @@ class Driver:
         batches = [list(r) for r in rows]
         await asyncio.gather(*(self.capture.emit(batch_of(b)) for b in batches))
         self._seen()
-        for batch in batches:
-            self.rows += [
-                Row(
-                    r.device, r.template, r.source_us, r.lag_us, r.outcome, r.quality, r.values, r.qualities, self._hour
-                )
-                for r in batch
-            ]
+        self.rows += [replace(r, hour=self._hour, frame=self.capture._journal.seq) for batch in batches for r in batch]
 
     async def tick(self) -> None:
         """The collector shows that it is alive."""

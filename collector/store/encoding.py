@@ -31,10 +31,14 @@ def choose_encodings(sample: Sequence[pa.Table]) -> dict[str, str]:
     return found
 
 
-def writer_options(encodings: dict[str, str]) -> dict[str, object]:
-    """Arguments of `pyarrow.parquet.ParquetWriter` for these encodings."""
+def writer_options(schema: pa.Schema, encodings: dict[str, str], level: int, text_level: int) -> dict[str, object]:
+    """Arguments of `ParquetWriter` for these encodings, with zstd levels; `text_level` is for texts that hardly repeat."""
     other = {name: encoding for name, encoding in encodings.items() if encoding != DICTIONARY}
+    texts = {name for name in other if pa.types.is_string(schema.field(name).type)}
+    levels = {name: text_level if name in texts else level for name in encodings}
     return {
+        "compression": "zstd",
+        "compression_level": levels,
         "use_dictionary": [name for name in encodings if name not in other],
         "column_encoding": other or None,
     }
@@ -57,11 +61,9 @@ def _trial(sample: Sequence[pa.Table], encodings: dict[str, str]) -> dict[str, i
         sample[0].schema,
         version="2.6",
         data_page_version="1.0",
-        compression="zstd",
-        compression_level=_TRIAL_LEVEL,
         write_statistics=False,
         store_schema=False,
-        **writer_options(encodings),
+        **writer_options(sample[0].schema, encodings, _TRIAL_LEVEL, _TRIAL_LEVEL),
     ) as writer:
         for table in sample:
             writer.write_table(table, row_group_size=max(len(table), 1))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,16 +20,18 @@ from collector.store.segment import by_device
 SLICE_ROWS = 400_000
 
 
-def merged(paths: Sequence[Path], template: Template) -> Iterator[pa.Table]:
-    """Every device's rows over all files."""
-    schema = arrow_schema(template)
+def merged(paths: Sequence[Path], template: Template, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Every device's rows over all files; a column that a file left out comes as nulls."""
+    schema = pa.schema([arrow_schema(template).field(name) for name in columns])
     files = [pq.ParquetFile(p) for p in paths]
     try:
         for first, last in _slices(files):
-            parts = [_padded(t, schema) for f in files if (t := _between(f, first, last)) is not None]
-            together = pa.concat_tables(parts).combine_chunks()
-            codes = pc.rank(together["device"], sort_keys="ascending", tiebreaker="dense").to_numpy()
-            yield from by_device(together.take(pa.array(np.argsort(codes, kind="stable"))))
+            runs: dict[str, list[pa.Table]] = {}
+            for file in files:
+                for device, rows in _runs(file, first, last):
+                    runs.setdefault(device, []).append(_padded(rows, schema))
+            for device in sorted(runs):
+                yield pa.concat_tables(runs.pop(device))
     finally:
         for file in files:
             file.close()
@@ -57,22 +58,23 @@ def _slices(files: Sequence[pq.ParquetFile]) -> Iterator[tuple[str, str]]:
             first, held = "", 0
 
 
-def _between(file: pq.ParquetFile, first: str, last: str) -> pa.Table | None:
-    """Rows of devices first..last, or None; row groups outside are not read (statistics of column 0, the device)."""
+def _runs(file: pq.ParquetFile, first: str, last: str) -> Iterator[tuple[str, pa.Table]]:
+    """(device, its rows) for devices first..last; row groups outside are not read (statistics of column 0, the device)."""
     wanted = []
     for group in range(file.num_row_groups):
         statistics = file.metadata.row_group(group).column(0).statistics
         if statistics is None or not statistics.has_min_max or (statistics.min <= last and statistics.max >= first):
             wanted.append(group)
-    if not wanted:
-        return None
-    table = file.read_row_groups(wanted)
-    inside = pc.and_(pc.greater_equal(table["device"], first), pc.less_equal(table["device"], last))
-    return table.filter(inside)
+    if wanted:
+        for rows in by_device(file.read_row_groups(wanted)):
+            device = rows["device"][0].as_py()
+            if first <= device <= last:
+                yield device, rows
 
 
 def _padded(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Columns left out because they held nothing come back as nulls."""
+    if table.schema.equals(schema):
+        return table
     for field in schema:
         if field.name not in table.column_names:
             table = table.append_column(field, pa.nulls(len(table), field.type))

@@ -51,9 +51,7 @@ def tables_of(frames: Sequence[Frame]) -> dict[Template, pa.Table]:
 
 
 def _table(template: Template, parts: list[tuple[Frame, Block]]) -> pa.Table:
-    names = sorted({d for _, b in parts for d in b.devices})
-    number = {d: i for i, d in enumerate(names)}
-    device = np.concatenate([np.repeat(np.array([number[d] for d in b.devices], np.int32), b.counts) for _, b in parts])
+    device, names = _devices([b for _, b in parts])
     order = np.argsort(device, kind="stable")  # each device's rows keep their journal order
     sizes = [len(b.source_us) for _, b in parts]
 
@@ -73,6 +71,15 @@ def _table(template: Template, parts: list[tuple[Frame, Block]]) -> pa.Table:
         columns[VALUE + name] = _values([b.columns[i] for _, b in parts], kind, order)
         columns[QUALITY + name] = _qualities([b.point_quality[i] for _, b in parts], sizes, order)
     return pa.table(columns, schema=arrow_schema(template))
+
+
+def _devices(blocks: Sequence[Block]) -> tuple[np.ndarray, list[str]]:
+    """Device number of each row, and the names in order. Frames of a plant list the same devices again and again."""
+    lists = {b.devices for b in blocks}
+    names = sorted(set().union(*lists))
+    number = {d: i for i, d in enumerate(names)}
+    numbers = {devices: np.array([number[d] for d in devices], np.int32) for devices in lists}
+    return np.concatenate([np.repeat(numbers[b.devices], b.counts) for b in blocks]), names
 
 
 def _values(parts: list[Column], kind: ValueType, order: np.ndarray) -> pa.Array:

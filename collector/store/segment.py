@@ -26,7 +26,7 @@ from collector.store.schema import arrow_schema
 ABOUT, TEMPLATE = b"plantproof", b"plantproof.template"
 ROW_GROUP_ROWS = 16_384  # of an open segment: small, so that a merge by device reads each row group about once
 SAMPLE_GROUPS = {"open": 1, "day": 2}  # row groups on which encodings are tried
-OPEN_LEVEL, DAY_LEVEL = 3, 9
+ZSTD_LEVELS = {"open": (3, 3), "day": (9, 15)}  # of all columns; of texts that hardly repeat
 
 
 class StoreError(Exception):
@@ -131,11 +131,9 @@ def _write(aside: Path, path: str, template: Template, groups: Iterator[pa.Table
         sample[0].schema,
         version="2.6",
         data_page_version="1.0",
-        compression="zstd",
-        compression_level=DAY_LEVEL if about["level"] == "day" else OPEN_LEVEL,
         write_statistics=["device", "hour", "source_us"],
         store_schema=False,
-        **writer_options(choose_encodings(sample)),
+        **writer_options(sample[0].schema, choose_encodings(sample), *ZSTD_LEVELS[about["level"]]),
     ) as writer:
         for group in chain(sample, groups):
             writer.write_table(group, row_group_size=max(len(group), 1))

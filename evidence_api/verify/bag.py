@@ -20,7 +20,7 @@ from collector.ledger.entry import LedgerError, canonical_json, strict_json
 from evidence_api.verify.container import Container
 from evidence_api.verify.findings import PackRefused
 
-FORMAT = "plantproof-pack/1"
+FORMAT, DISCLOSURE = "plantproof-pack/1", "L1"
 BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 TAG_FILES = ("READ-ME-FIRST.txt", "bag-info.txt", "bagit.txt", "manifest-sha256.txt")
 MANIFEST, TAG_MANIFEST = "manifest-sha256.txt", "tagmanifest-sha256.txt"
@@ -140,6 +140,8 @@ def read_pack_json(pack: Container) -> PackJson:
     wrong += [k for k, kind in (("window", int), ("hours", str)) if _is_not_pair(body[k], kind)]
     if wrong or not _inner_types(body):
         raise _refused("A-07", f"字段类型不符: {wrong}")
+    if body["disclosure"] != DISCLOSURE:
+        raise _refused("A-07", f"disclosure: 应为 {DISCLOSURE}, 实为 {body['disclosure']}")
     if body["format"] != FORMAT:
         raise _refused("A-07", f"应为 {FORMAT}, 实为 {body['format']}")
     return PackJson(body)

@@ -25,8 +25,9 @@ _END = struct.Struct("<IHHHHIIH")
 _LOCAL_MARK, _DIRECTORY_MARK, _END_MARK = 0x04034B50, 0x02014B50, 0x06054B50
 _NEEDED, _MADE_BY, _DATE_1980, _MODE = 20, 0x0314, 0x0021, 0o100644 << 16
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
-MAX_BYTES, MAX_ENTRIES = 0xFFFF_FFFE, 0xFFFE
+MAX_BYTES, MAX_ENTRIES, MAX_NAME = 0xFFFF_FFFE, 0xFFFE, 255
 CHUNK = 1 << 20
+MAX_WHOLE, MAX_LINE = 256 << 20, 1 << 20  # what is read in one piece is bounded: a reader's machine is small
 AGAIN = "像是解压后重新压缩过的，请取企业交付的原文件 (zipped again? ask for the original file)"
 FORM, NAMES = "容器是规范形式的存储式 zip", "文件名是 ASCII、相对、有序、不重复"
 
@@ -57,7 +58,9 @@ class Container:
         return list(self.entries)
 
     def read(self, name: str) -> bytes:
-        """The whole file."""
+        """The whole file, of at most 256 MiB."""
+        if self.entries[name].size > MAX_WHOLE:
+            raise PackRefused("A-01", FORM, f"{name}: {self.entries[name].size:,} 字节，应不超过 {MAX_WHOLE:,}")
         return b"".join(self.chunks(name))
 
     def chunks(self, name: str) -> Iterator[bytes]:
@@ -78,6 +81,8 @@ class Container:
         for piece in self.chunks(name):
             *whole, rest = (rest + piece).split(b"\n")
             yield from whole
+            if len(rest) > MAX_LINE:
+                raise PackRefused("A-01", FORM, f"{name}: 一行超过 {MAX_LINE:,} 字节")
         if rest:
             yield rest
 
@@ -105,7 +110,7 @@ def open_container(file: BinaryIO) -> Container:
 
 def is_name(name: str) -> bool:
     """A name the format allows: ASCII parts that do not begin with a dot, joined by slashes."""
-    return len(name) < 256 and _NAME.fullmatch(name) is not None
+    return len(name) <= MAX_NAME and _NAME.fullmatch(name) is not None
 
 
 def local_header(name: str, size: int, crc: int) -> bytes:
@@ -138,6 +143,7 @@ def _end(file: BinaryIO, total: int) -> tuple[int, bytes, int]:
     if (
         total > MAX_BYTES
         or count > MAX_ENTRIES
+        or size > count * 1024  # a directory of that many records is never longer
         or start + size + _END.size != total
         or raw != end_record(count, size, start)
     ):

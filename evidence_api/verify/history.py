@@ -5,8 +5,10 @@ C-21 as many entries as pack.json says, each canonical JSON of a known type; the
 C-22 the RFC 6962 root of all entries is the one that the checkpoint signs
 C-23 the last entry is this pack's intent, and the pack id follows from ledger, level, window and rules
 C-24 hours are sealed one after the other, each once; a span leaf stands for the hours it names
-C-25 each register revision in the pack has the bytes its leaf names, none is missing, and revisions count from 1
-C-26 the newest records import and every exclusion have the bytes their leaves name; no others are in the pack
+C-25 each register revision in the pack has the bytes its leaf names, none is missing, and revisions count from 1; each takes
+     effect when it was entered, after every hour that was sealed before it, and after the one before it
+C-26 the newest records import and every exclusion have the bytes their leaves name; no others are in the pack; an exclusion was
+     entered when its leaf was, after every hour that was sealed before it
 
 In: a `Container` and `PackJson`. Out: `History`, which the lines are then held against (`sealed.py`).
 """
@@ -155,6 +157,7 @@ def read_seals(ledger: Ledger) -> tuple[dict[int, Seal], list[tuple[int, int]], 
 def read_registers(pack: Container, ledger: Ledger) -> list[Register]:
     """C-25."""
     found: list[Register] = []
+    earliest_ms = _sealed_ends_ms(ledger)
     for number, (index, entry) in enumerate(ledger.of("register"), 1):
         name = f"{REGISTERS}{number:06d}.json"
         if entry.body["rev"] != number or name not in pack.entries:
@@ -162,7 +165,12 @@ def read_registers(pack: Container, ledger: Ledger) -> list[Register]:
         raw = pack.read(name)
         if hashlib.sha256(raw).hexdigest() != entry.body["sha256"]:
             raise _refused("C-25", f"{name} 与登记的 SHA-256 不符")
-        register = parse_register(number, entry.body["effective_ms"] * 1000, strict_json(raw))
+        effective_ms = entry.body["effective_ms"]
+        if effective_ms != entry.at_ms or effective_ms < earliest_ms[index]:
+            raise _refused("C-25", f"第 {number} 版：生效时刻早于登记，或早于其前已封存的小时 (倒签, back-dated)")
+        if found and effective_ms * 1000 <= found[-1].effective_us:
+            raise _refused("C-25", f"第 {number} 版：生效时刻不晚于前一版")
+        register = parse_register(number, effective_ms * 1000, strict_json(raw))
         if len(register.devices) != entry.body["devices"]:
             raise _refused("C-25", f"{name}: 登记 {entry.body['devices']} 台，文件 {len(register.devices)} 台")
         found.append(register)
@@ -177,6 +185,9 @@ def read_records(
 ) -> tuple[dict[str, list[dict[str, str]]] | None, list[Exclusion], str]:
     """C-26. Out: rows by file, or None without an import; exclusions; what to print."""
     leaves = [e.body for _, e in ledger.of("records")]
+    revisions = [b["rev"] for b in leaves]
+    if revisions != list(range(1, len(revisions) + 1)):
+        raise _refused("C-26", "记录与豁免的版次应从 1 起逐一增加")
     imports = [b for b in leaves if b["kind"] == "import"]
     wanted = [*imports[-1:], *(b for b in leaves if b["kind"] == "exclusion")]
     names = {f"{RECORDS}{b['rev']:06d}/{f}": digest for b in wanted for f, digest in b["files"].items()}
@@ -186,7 +197,7 @@ def read_records(
     for name, digest in names.items():
         if pack.sha256(name) != digest:
             raise _refused("C-26", f"{name} 与登记的 SHA-256 不符")
-    excluded = [_exclusion(strict_json(pack.read(n))) for n in sorted(names) if n.endswith(EXCLUSION)]
+    excluded = _exclusions(pack, ledger)
     if not imports:
         return None, excluded, f"未导入生产记录；停机豁免 {len(excluded)} 项"
     if set(imports[-1]["files"]) != set(RECORD_FILES):
@@ -213,6 +224,29 @@ def _seal(index: int, body: dict[str, Any]) -> Seal:
         sums=(int(sums["ok"]), int(sums["failed"]), int(sums["late"]), int(sums["losses"])),
         sync=int(body["clock"].get("sync", 0)),
     )
+
+
+def _sealed_ends_ms(ledger: Ledger) -> list[int]:
+    """For each entry, the end of the newest hour that was sealed before it: nothing entered later can say it was there."""
+    found, newest = [], 0
+    for entry in ledger.entries:
+        found.append(newest)
+        if entry.t == "seal":
+            span = entry.body.get("span")
+            newest = max(newest, (hour_number(span[1]) if span else hour_number(entry.body["hour"]) + 1) * 3_600_000)
+    return found
+
+
+def _exclusions(pack: Container, ledger: Ledger) -> list[Exclusion]:
+    found = []
+    earliest_ms = _sealed_ends_ms(ledger)
+    for index, entry in ledger.of("records"):
+        if entry.body["kind"] == "exclusion":
+            body = strict_json(pack.read(f"{RECORDS}{entry.body['rev']:06d}/{EXCLUSION}"))
+            if body["entered_ms"] != entry.at_ms or entry.at_ms < earliest_ms[index]:
+                raise _refused("C-26", f"{body['id']}: 登记时刻不是台账所记，或早于其前已封存的小时 (倒签, back-dated)")
+            found.append(_exclusion(body))
+    return found
 
 
 def _exclusion(body: Any) -> Exclusion:

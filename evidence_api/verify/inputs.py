@@ -6,6 +6,7 @@ In: what earlier steps left. Out: (value, text to print) for one step; facts and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from evidence_api.verify.findings import PackRefused
 from evidence_api.verify.obligation import Obligation
 
 T = TypeVar("T")
+SLOW_S = 300  # a longer polling interval is said aloud: what happens between two polls nobody sees
 
 Identity = tuple[bytes, str]  # public key, log name
 Records = tuple[dict[str, list[dict[str, str]]] | None, list[Exclusion]]
@@ -140,13 +142,19 @@ def anchors_of(ledger: history.Ledger) -> str:
     return f"台账登记 {found} 次，本版核验程序不认，按没有计" if found else "没有；可改窗口：全部历史"
 
 
-def clock_of(ledger: history.Ledger) -> str:
-    """D-32."""
-    back = [a.at_ms - b.at_ms for a, b in pairwise(ledger.entries) if b.at_ms < a.at_ms]
+def clock_of(ledger: history.Ledger) -> tuple[bool, str]:
+    """D-32. Out: whether it never went backwards, text."""
+    by_hand = [
+        e for e in ledger.entries if e.t not in ("seal", "identity")
+    ]  # those two say when their hour was, not when they were written
+    times = (by_hand, [e for e in ledger.entries if e.t == "seal"])
+    back = [a.at_ms - b.at_ms for entries in times for a, b in pairwise(entries) if b.at_ms < a.at_ms]
     seals = [e.body["clock"] for _, e in ledger.of("seal") if "clock" in e.body]
     synchronised = sum(bool(c.get("sync")) for c in seals)
     text = f"{synchronised:,}/{len(seals):,} 次封存时系统报告已对时"
-    return text + (f"；时间倒退 {len(back)} 次，最多 {max(back) / 1000:.1f} 秒" if back else "；时间没有倒退")
+    if not back:
+        return True, f"{text}；时间没有倒退"
+    return False, f"{text}；时间倒退 {len(back)} 次，最多 {max(back) / 1000:.1f} 秒"
 
 
 def unopened_parts(stated: bag.PackJson | None, opened: sealed.Opened | None) -> tuple[str, ...]:
@@ -159,7 +167,13 @@ def unopened_parts(stated: bag.PackJson | None, opened: sealed.Opened | None) ->
     ]
     if opened.unopened:
         found.append(f"窗口以外 {opened.unopened:,} 个小时的封存未开封")
-    return (*found, "report.html、各项备注与批次缺口的具体所在供人阅读，未逐字比对")
+    return (*found, "report.html、READ-ME-FIRST.txt、各项名称、备注、豁免说明与批次缺口的具体所在供人阅读，未逐字比对")
+
+
+def _days(shown: Shown) -> list[str]:
+    """First day of the three months and the day after the last, in plant time."""
+    o = shown.obligation
+    return [datetime.fromtimestamp(us // 1_000_000, UTC).astimezone(o.tz).date().isoformat() for us in o.last_months(3)]
 
 
 def facts_of(pack: Container, stated: bag.PackJson | None, shown: Shown | None) -> tuple[tuple[str, int | str], ...]:
@@ -177,6 +191,10 @@ def facts_of(pack: Container, stated: bag.PackJson | None, shown: Shown | None) 
         o = shown.opened
         found += [("seals", shown.seals), ("span_hours", shown.spans), ("opened_hours", o.hours)]
         found += [("device_hours", o.lines["D"]), ("in_service_s", o.in_service_s), ("gap_s", o.gap_s)]
+        found += [("window", "/".join(_days(shown))), ("hours_after", o.hours_after)]
+        intervals = [int(d.get("interval_s", 60)) for r in shown.registers for d in r.body.get("device", [])]
+        slow = {d["id"] for r in shown.registers for d in r.body.get("device", []) if d.get("interval_s", 60) > SLOW_S}
+        found += [("longest_interval_s", max(intervals, default=0)), ("slow_devices", len(slow))]
         found += [(f"gap_s.{cause}", seconds) for cause, seconds in sorted(o.causes.items())]
         found += [(f"origin.{name}", o.origins[name]) for name in ("live", "simulated", "replay")]
     return tuple(found)

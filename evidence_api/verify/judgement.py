@@ -31,8 +31,7 @@ def judge(rules: dict[str, Any], results: Sequence[dict[str, Any]], day: date) -
 
 
 def _measured(criterion: dict[str, Any], value: dict[str, Any], results: Sequence[dict[str, Any]]) -> tuple[str, str]:
-    kind = criterion["scope"]
-    ours = [r for r in results if r["metric"] == criterion["metric"] and r["scope"].partition(":")[0] == kind]
+    ours = chosen(criterion, results)
     numerator, denominator = (int(x) for x in value["threshold"].split("/"))
     usable = [r for r in ours if r["status"] == "ok"]
     if not all(_reaches(r, criterion["op"], numerator, denominator) for r in usable):
@@ -40,6 +39,27 @@ def _measured(criterion: dict[str, Any], value: dict[str, Any], results: Sequenc
     if not usable or len(usable) != len(ours):
         return "insufficient_data", "insufficient_data"
     return ("insufficient_data" if any(r["simulated"] for r in ours) else "met"), "met"
+
+
+def distance(criterion: dict[str, Any], day: date, results: Sequence[dict[str, Any]], numbers: str) -> int | None:
+    """How many more members the bar needs over all results; None where nothing can be said."""
+    value = next((v for v in criterion["values"] if _holds(v, day)), None)
+    if value is None or numbers == "insufficient_data":
+        return None
+    numerator, denominator = (int(x) for x in value["threshold"].split("/"))
+    ours = [r["lower"] for r in chosen(criterion, results)]
+    return sum(max(0, -(-numerator * int(d) // denominator) - int(n)) for n, d in ours)
+
+
+def chosen(criterion: dict[str, Any], results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results of a criterion's metric and kind of scope."""
+    kind, metric = criterion["scope"], criterion["metric"]
+    return [r for r in results if r["metric"] == metric and r["scope"].partition(":")[0] == kind]
+
+
+def bar(criterion: dict[str, Any], day: date) -> str:
+    """`>= 70/100`, as it stands on a day."""
+    return next((f"{criterion['op']} {v['threshold']}" for v in criterion["values"] if _holds(v, day)), "")
 
 
 def level_verdict(rules: dict[str, Any], level: str, words: dict[str, tuple[str, str]]) -> str:

@@ -1,7 +1,8 @@
 """The numbers in the pack against the twin's. Steps, each a `PackRefused` with its code:
 
 E-41 … E-46 M01, M03, M05, M06, M11, M13: every field of docs/metrics.md that follows from lines, register and records is equal
-E-47 M12: the device-hours that were drawn are those that the ledger's root draws; their raw rows are not in the pack
+E-47 M12: the device-hours that were drawn are those that the ledger's root draws, and its figures are the sums of what the
+     plant says of each; their raw rows are not in the pack
 E-48 the four derived tables are what register, ledger and lines say
 E-50 the days of each device shown as strips are those of M11's device-days
 E-49 results.json is about this ledger, moment, register, records and rules, holds known metrics once per scope, and lower <= value <= upper
@@ -21,7 +22,7 @@ from evidence_api.verify.findings import Number, PackRefused
 from evidence_api.verify.history import Ledger
 from evidence_api.verify.obligation import Obligation
 from evidence_api.verify.tables import Gaps, changes_table, devices_table, packs_table
-from evidence_api.verify.twin import MONTHS, history_draw, recompute
+from evidence_api.verify.twin import CHALLENGES, MONTHS, any_not_live, history_draw, recompute
 from evidence_api.verify.twin_running import device_strips
 
 STEP_OF = {"M01": "E-41", "M03": "E-42", "M05": "E-43", "M06": "E-44", "M11": "E-45", "M13": "E-46"}
@@ -39,6 +40,11 @@ TABLES, HEAD = "派生表与台账、行一致", "结果文件属于本台账、
 _HEAD_KEYS = (
     "format at_us day end_us instrument size root origin_class simulated shown results verdicts levels strips".split()
 )
+
+_RESULT_KEYS = set(
+    "declared exclusions inputs lower members metric notes parameters scope simulated status upper value version window".split()
+)
+_MEMBER_KEYS = {"facts", "id", "lower", "name", "upper", "value", "why"}
 
 
 def check_head(report: Any, stated: PackJson, obligation: Obligation, ledger: Ledger) -> str:
@@ -64,8 +70,8 @@ def check_head(report: Any, stated: PackJson, obligation: Obligation, ledger: Le
         if dict(r["inputs"]) != digests:
             raise PackRefused("E-49", HEAD, f"{r['metric']} {r['scope']}: 所据台账版次、记录版次或账本与包内不同")
         key = (r["metric"], r["scope"])
-        if key in seen or r["metric"] not in TITLE_OF or not _ordered(r):
-            raise PackRefused("E-49", HEAD, f"{key}: 重复、未知或上下限颠倒")
+        if key in seen or r["metric"] not in TITLE_OF or not _ordered(r) or not _well_formed(r):
+            raise PackRefused("E-49", HEAD, f"{key}: 重复、未知、字段不符或上下限颠倒")
         seen.add(key)
     return f"{len(seen)} 项结果，均有下限 ≤ 实测 ≤ 上限"
 
@@ -105,6 +111,20 @@ def check_draw(report: dict[str, Any], obligation: Obligation) -> str:
     given = dict(found[0]["parameters"])
     if given.get("seed") != seed or given.get("eligible") != eligible:
         raise PackRefused("E-47", title, "抽样种子或可抽取数不符")
+    members, window = found[0]["members"], obligation.last_months(MONTHS)
+    sums = [[sum(m[k] is True for m in members), len(members)] for k in ("lower", "value", "upper")]
+    expected: dict[str, Any] = {"window": {"start_us": window[0], "end_us": window[1]}, "declared": None}
+    expected |= {
+        "lower": sums[0],
+        "value": sums[1],
+        "upper": sums[2],
+        "simulated": any_not_live(obligation.evidence, window),
+    }
+    wrong = [k for k, v in expected.items() if found[0][k] != v]
+    if wrong or (found[0]["status"] == "ok" and len(members) < CHALLENGES):
+        raise PackRefused(
+            "E-47", title, f"{', '.join(wrong) or 'status'}: 与所抽各台时的合计不符，或不足 {CHALLENGES} 个而未标明"
+        )
     n, d = found[0]["lower"]
     return f"抽样 {len(drawn)} 个台时与台账根所定相同；企业称 {n}/{d} 核对相符，原始数据不在包内，未复算"
 
@@ -155,6 +175,14 @@ def _digests(stated: PackJson, obligation: Obligation, ledger: Ledger) -> dict[s
 
 def _fraction(pair: tuple[int, int]) -> str:
     return f"{pair[0]}/{pair[1]}"
+
+
+def _well_formed(result: dict[str, Any]) -> bool:
+    """Exactly the known keys; no parameter twice; members with exactly theirs."""
+    names = [p[0] for p in result["parameters"]]
+    members = result["members"]
+    sound = all(set(m) == _MEMBER_KEYS and len({f[0] for f in m["facts"]}) == len(m["facts"]) for m in members)
+    return set(result) == _RESULT_KEYS and len(set(names)) == len(names) and sound and result["version"] == 1
 
 
 def _ordered(result: dict[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """The opened lines against their seals and the register. Steps, each a `PackRefused` with its code:
 
 C-27 each opened hour's lines, sorted, have the Merkle root, the counts and the sums that its seal states; the opened hours are
-     exactly the sealed ones of the range that pack.json names, and its counts are theirs
+     exactly the sealed ones from seven days before the window to the last, as pack.json says, and its counts are theirs
 C-28 each opened hour has a line for every device in force during any part of it, and for no other: service time, register
      revision and key parameters are the register's
 C-29 rules.yaml is what the newest `rules` leaf of its instrument committed to
@@ -21,9 +21,10 @@ from evidence_api.verify.container import Container
 from evidence_api.verify.evidence import HOUR_US, MINUTE_US, Device, Evidence, Register
 from evidence_api.verify.findings import PackRefused
 from evidence_api.verify.history import Ledger, Seal
-from evidence_api.verify.lines import Hour, LineError, hour_number, hour_text, read_hours
+from evidence_api.verify.lines import Hour, LineError, hour_text, read_hours
 from evidence_api.verify.tables import Gaps
 
+LEAD_HOURS = 7 * 24  # before the window: M13 looks back that far
 TITLES = {
     "C-27": "各小时的行与封存根、行数、合计一致",
     "C-28": "在册设备每小时一行，一台不少",
@@ -37,6 +38,7 @@ class Opened:
 
     hours: int = 0
     unopened: int = 0
+    hours_after: int = 0  # opened, but after the window
     lines: Counter[str] = field(default_factory=Counter)  # D, P, L
     origins: Counter[str] = field(default_factory=Counter)
     causes: Counter[str] = field(default_factory=Counter)  # gap_s by cause
@@ -44,7 +46,8 @@ class Opened:
     gap_s: int = 0
     wrong_devices: list[str] = field(default_factory=list)
     gaps: Gaps = field(default_factory=Gaps)
-    not_live_devices: set[tuple[str, str]] = field(default_factory=set)  # (device, origin) of lines that are not live
+    # (device, identity revision, origin) of lines -> ledger index of the first and of the last seal that says so
+    identified: dict[tuple[str, int, str], tuple[int, int]] = field(default_factory=dict)
 
 
 def open_hours(
@@ -56,7 +59,7 @@ def open_hours(
     evidence: Evidence,
 ) -> Opened:
     """C-27; what C-28 finds is collected in `Opened.wrong_devices`."""
-    first, end = (hour_number(x) for x in stated.body["hours"])
+    first, end = _range(stated, seals)
     expected = [h for h in sorted(seals) if first <= h < end]
     opened = Opened(unopened=len(seals) - len(expected))
     position = 0
@@ -68,7 +71,8 @@ def open_hours(
         _compare(hour, seal)
         if len(opened.wrong_devices) < 5:
             opened.wrong_devices += _wrong_devices(hour, seal, registers)
-        _add(opened, hour)
+        _add(opened, hour, seal)
+        opened.hours_after += hour.hour * HOUR_US >= stated.body["window"][1] * 1000
         evidence.add_hour(hour, list(seal.down))
     if position != len(expected):
         raise _refused("C-27", f"{hour_text(expected[position])}: 已封存而包内没有它的行")
@@ -79,6 +83,20 @@ def open_hours(
     if counts != found:
         raise _refused("C-27", f"pack.json 的行数与包内不符：应为 {found}")
     return opened
+
+
+def _range(stated: PackJson, seals: dict[int, Seal]) -> tuple[int, int]:
+    """Which hours a pack opens follows from window and ledger: a bad or simulated hour cannot be left closed."""
+    if not seals:
+        raise _refused("C-27", "台账里没有一个小时的封存")
+    lead = stated.body["window"][0] * 1000 // HOUR_US - LEAD_HOURS
+    first = max(min(seals), lead)
+    end = max(max(seals) + 1, first)
+    if stated.body["hours"] != [hour_text(first), hour_text(end)]:
+        raise _refused(
+            "C-27", f"应开封 {hour_text(first)} 至 {hour_text(end)} 的全部小时，包内写 {stated.body['hours']}"
+        )
+    return first, end
 
 
 def check_devices(opened: Opened) -> str:
@@ -159,15 +177,15 @@ def _minute(offset_us: int) -> int:
     return min(60, max(0, -(-offset_us // MINUTE_US)))
 
 
-def _add(opened: Opened, hour: Hour) -> None:
+def _add(opened: Opened, hour: Hour, seal: Seal) -> None:
     opened.hours += 1
     opened.gaps.add(hour)
     opened.lines.update({"D": len(hour.devices), "P": len(hour.parameters), "L": len(hour.late)})
     for d in hour.devices:
         opened.origins[d.origin] += 1
         opened.in_service_s += d.in_service_s
-        if d.origin != "live":
-            opened.not_live_devices.add((d.device, d.origin))
+        said = (d.device, d.identity_rev, d.origin)
+        opened.identified[said] = (opened.identified.get(said, (seal.index, 0))[0], seal.index)
         opened.gap_s += d.gap_s
         if d.gap_s:
             opened.causes[d.cause] += d.gap_s

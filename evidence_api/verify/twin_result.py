@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Pair = tuple[int, int]
+_CONSTANTS = {"coverage_min_percent": 90, "min_obligated_days": 7, "max_silent_min": 1440, "run_ratio_min_percent": 95}
+_NOT_COMPARED = {"configured_not_networked", "trial_batches", "open_batches"}  # lists and asides for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,9 @@ class Twin:
         for name, expected_value in self.parameters.items():
             if given.get(name) != expected_value:
                 found.append(f"{name}: 包内 {given.get(name)}, 复算 {expected_value}")
+        for name in sorted(set(given) - set(self.parameters) - _NOT_COMPARED):
+            if name not in _CONSTANTS or given[name] != _CONSTANTS[name]:
+                found.append(f"{name}: 包内 {given[name]}, 应为 {_CONSTANTS.get(name, '没有这一项')}")
         return found
 
     def _members(self, given: list[Mapping[str, Any]]) -> list[str]:

@@ -165,7 +165,8 @@ class _Walk:
         titles = {"D-31": ANCHORS, "D-32": CLOCK}
         if self.run("D-31", titles, lambda x: inputs.said(x, inputs.anchors_of(x)), ledger) is not None:
             self._mark(HINT)
-        self.run("D-32", titles, lambda x: inputs.said(x, inputs.clock_of(x)), ledger)
+        if self.run("D-32", titles, inputs.clock_of, ledger) is False:
+            self._mark(HINT)
 
     def numbers(
         self, pack: Container, stated: bag.PackJson | None, ledger: history.Ledger | None, shown: inputs.Shown | None
@@ -204,7 +205,7 @@ class _Walk:
         known = self.run("H-71", titles, lambda s: judged.check_known(pack, s, known_rules), stated)
         if known in (HINT, UNKNOWN):
             self._mark(known)
-        verdicts = self.run("H-72", titles, lambda r: judged.check_verdicts(pack, r), report) or []
+        verdicts = self.run("H-72", titles, lambda s, r: judged.check_verdicts(pack, s, r), stated, report) or []
         opened = shown.opened if shown else None
         origin = self.run("H-73", titles, judged.check_origin, stated, ledger, opened, report)
         if origin not in (None, "live"):

@@ -6,11 +6,13 @@ can name them. Parts: 字节与签名 台账 时间 完整性 复算 来源 达�
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 from evidence_api.verify.findings import FAILED, HINT, OK, SKIPPED, UNKNOWN, Findings, Step
 
 WORD = {OK: "通过", HINT: "提示", UNKNOWN: "无法判定", FAILED: "不通过", SKIPPED: "未检"}
+_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _WORST = (FAILED, SKIPPED, UNKNOWN, HINT, OK)
 PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("一、字节与签名", ("A-", "B-")),
@@ -47,6 +49,15 @@ CONCLUSIONS = {
 
 def report_lines(findings: Findings, name: str) -> Iterator[str]:
     """The whole report, line by line. A part shows its steps; what was fine is one line each."""
+    return (_visible(line) for line in _lines(findings, name))
+
+
+def _visible(line: str) -> str:
+    """Names come from the pack: no line end, control or direction character of theirs may write on the reader's screen."""
+    return "".join(c if unicodedata.category(c) not in _UNSEEN else f"\\u{ord(c):04x}" for c in line)
+
+
+def _lines(findings: Findings, name: str) -> Iterator[str]:
     facts = dict(findings.facts)
     yield f"核验 {name}"
     if facts.get("mark"):
@@ -55,6 +66,9 @@ def report_lines(findings: Findings, name: str) -> Iterator[str]:
         yield f"企业 {facts['plant']}（{facts['credit_code']}）  包号 {facts['pack_id']}  第 {facts['number']} 次导出"
     if "check_code" in facts:
         yield f"校验码 {facts['check_code']}"
+    if "window" in facts:
+        after = f"；其后另有 {facts['hours_after']:,} 小时已封存，不计入" if facts["hours_after"] else ""
+        yield f"窗口 {facts['window']}（末日不含）{after}"
     for title, codes in PARTS:
         steps = [s for s in findings.steps if s.code.startswith(codes)]
         if not steps:
@@ -79,6 +93,9 @@ def _completeness(facts: dict[str, int | str]) -> Iterator[str]:
         return
     tenths = (owed - gap) * 1000 // owed
     yield f"    在役时间覆盖率 {tenths // 10}.{tenths % 10} %；开封 {facts['opened_hours']:,} 小时，台时 {facts['device_hours']:,} 个"
+    if facts["slow_devices"]:
+        slow, longest = facts["slow_devices"], facts["longest_interval_s"]
+        yield f"    采集周期超过 5 分钟的设备 {slow} 台，最长 {longest:,} 秒：两个周期以内的中断看不出来"
     causes = sorted(
         ((s, n.partition(".")[2]) for n, s in facts.items() if n.startswith("gap_s.") and isinstance(s, int)),
         reverse=True,

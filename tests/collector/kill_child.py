@@ -1,8 +1,8 @@
 """The process that the kill test kills: collects random batches under load and maintains its folder, until it dies at a chosen place.
 
 Run as a file it is a small server: each JSON line on stdin is a job; it forks a child for it (polars and pyarrow are imported once and
-not used before), the child writes what was acknowledged to stdout, the server writes `pid` and `dead`. Stages name functions of the product;
-the child sends itself SIGKILL at the n-th call.
+not used before), the child writes what was acknowledged to stdout, the server writes `pid` and `dead`. Stages name functions of the
+product; the child sends itself SIGKILL at the n-th call.
 """
 
 from __future__ import annotations

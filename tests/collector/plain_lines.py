@@ -1,7 +1,7 @@
 """Hour lines a second time: slow plain Python, written from docs/format/hour-lines.md and rows.md, nothing of ours but the row values.
 
-In: every acknowledged row in journal order, the registers as `tomllib` reads them, when no collector ran. Out: the lines of one hour as text,
-commitments included (an encoder of its own, by `struct`). No polars, no numpy, nothing from collector/ or config/.
+In: every acknowledged row in journal order, the registers as `tomllib` reads them, when no collector ran. Out: the lines of one hour as
+text, commitments included (an encoder of its own, by `struct`). No polars, no numpy, nothing from collector/ or config/.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 from tests.builders import Row
@@ -67,7 +67,7 @@ class World:
 
 def hour_name(hour: int) -> str:
     """Hours since 1970 as text."""
-    return (datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(hours=hour)).strftime("%Y-%m-%dT%HZ")
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=hour)).strftime("%Y-%m-%dT%HZ")
 
 
 def lines_of_hour(world: World, hour: int) -> list[str]:
@@ -184,10 +184,10 @@ class _DeviceHour:
             return "not_connected"
         if any(a < end <= b for a, b in down_of_hour(self.world.down, self.hour)):
             return "collector_down"
-        before = [(_time(r), i, r) for i, r in enumerate(self._all()) if _time(r) <= end and r.outcome not in LOSSES]
+        before = [(_order(r, i), r) for i, r in enumerate(self._all()) if _time(r) <= end and r.outcome not in LOSSES]
         if not before:
             return "silent"
-        newest = max(before, key=lambda x: x[:2])[2]
+        newest = max(before, key=lambda x: x[0])[1]
         if not _is_contact(newest):
             return FAILURE[newest.outcome]
         return "bad_quality" if newest.quality & BAD else "silent"
@@ -220,8 +220,8 @@ class _DeviceHour:
             column = f"v_{kind}"
         return row.values.get(column)
 
-    def _says(self, point: str) -> list[tuple[int, int, Any]]:
-        """(time, order, good value or None) of each row that speaks of a point: its values, and failed polls."""
+    def _says(self, point: str) -> list[tuple[int, Any]]:
+        """(time, good value or None) of each row that speaks of a point, in order: its values, and failed polls."""
         found = []
         for i, row in enumerate(self._all()):
             if row.outcome in LOSSES:
@@ -233,8 +233,8 @@ class _DeviceHour:
                 good = values[point]
             else:
                 continue  # an event of another point
-            found.append((_time(row), i, self._value(row, point) if good else None))
-        return sorted(found, key=lambda x: x[:2])
+            found.append((_order(row, i), self._value(row, point) if good else None))
+        return [(order[0], value) for order, value in sorted(found, key=lambda x: x[0])]
 
     def _held(self, point: str, meaning: Any) -> tuple[int, int]:
         """Seconds in which the point meant 1 and 0."""
@@ -242,7 +242,7 @@ class _DeviceHour:
         start = self.hour * HOUR + self.service[0] * MINUTE
         end = self.hour * HOUR + (self.service[-1] + 1) * MINUTE
         sums = {0: 0, 1: 0}
-        for i, (t, _, value) in enumerate(says):
+        for i, (t, value) in enumerate(says):
             means = None if value is None else meaning(value)
             if means is None:
                 continue
@@ -283,7 +283,7 @@ class _DeviceHour:
         if not point:
             return ""
         total, before = 0, None
-        for _, _, value in self._says(point):
+        for _, value in self._says(point):
             if value is None:
                 continue
             if before is not None:
@@ -334,6 +334,11 @@ def _is_contact(row: Row) -> bool:
 
 def _time(row: Row) -> int:
     return row.source_us + row.lag_us if row.outcome == 1 or row.lag_us < -2 * SECOND else row.source_us
+
+
+def _order(row: Row, index: int) -> tuple[int, int, bytes, int]:
+    """By time; rows of one time by journal frame, in one frame by template, then as they came."""
+    return _time(row), row.frame, _digest(row.template), index
 
 
 def _us(at: datetime) -> int:

@@ -1,7 +1,8 @@
 """A small plant of everything that can happen to a row, seeded: what the hour-line tests feed to the collector.
 
-Seven devices over wide and event templates, one rule for running, one without a connection, one that retires, one removed and one added by
-the second register; failures, bad quality, impossible values, late buffers, confirmations, clocks ahead; a collector that stops and crashes.
+Devices over wide and event templates, one rule for running, one without a connection, one that retires, one removed and one added by
+the second register; failures, bad quality, impossible values, late buffers, confirmations, clocks ahead; a collector that stops and
+crashes.
 """
 
 from __future__ import annotations
@@ -161,7 +162,8 @@ def register(revision: int, first_hour: int) -> str:
     for name, a, b, lines in (("C1", start, start + 2700, '["L2"]'), ("C2", start + 7230, start + 9000, "[]"))[
         :revision
     ]:
-        text += f"[[calendar.closures]]\nid = {name!r}\nstart = {_iso(a)}\nend = {_iso(b)}\nreason = '检修'\napprover = '王'\nlines = {lines}\n"
+        text += f"[[calendar.closures]]\nid = {name!r}\nstart = {_iso(a)}\nend = {_iso(b)}\nreason = '检修'\n"
+        text += f"approver = '王'\nlines = {lines}\n"
     text += '[[line]]\nid = "L1"\nname = "一"\n[[line]]\nid = "L2"\nname = "二"\n'
     lathe = LATHE.replace("KEY", "false" if revision == 1 else "true").replace(
         "high = 80", f"high = {70 + 10 * revision}"
@@ -218,6 +220,8 @@ class RandomPlant:
         await self.driver.start()
         while clock.now_us() < end_us:
             clock.advance_to(clock.now_us() + rnd.randrange(5 * SECOND_US, 110 * SECOND_US))
+            if rnd.random() < 0.3:  # exactly at the end of a minute
+                clock.advance_to(-(-clock.now_us() // MINUTE_US) * MINUTE_US)
             now_us = clock.now_us()
             if len(self.revisions) == 1 and now_us >= change_us:
                 self.apply(2)
@@ -244,13 +248,14 @@ class RandomPlant:
 
     def _batches(self, device: str, now_us: int) -> list[list[Row]]:
         rnd = self.random
-        template = rnd.choice(PLAN[device])
-        rows = [self._row(device, template, now_us) for _ in range(rnd.choice((1, 1, 1, 2, 5)))]
-        return [rows]
+        templates = [
+            rnd.choice(PLAN[device]) for _ in range(rnd.choice((1, 1, 1, 2, 3)))
+        ]  # several batches may share a frame
+        return [[self._row(device, t, now_us) for _ in range(rnd.choice((1, 1, 1, 2, 5)))] for t in templates]
 
     def _row(self, device: str, template: Template, now_us: int) -> Row:
         rnd = self.random
-        source_us, lag_us, outcome, quality = now_us - rnd.randrange(5 * SECOND_US), 0, 0, 0
+        source_us, lag_us, outcome, quality = now_us - rnd.choice((0, rnd.randrange(5 * SECOND_US))), 0, 0, 0
         lag_us = now_us - source_us
         kind = rnd.random()
         if kind < 0.12:
@@ -287,18 +292,14 @@ class RandomPlant:
         if name in ("count", "parts"):
             self.counts[device] = 0 if rnd.random() < 0.03 else self.counts[device] + rnd.randrange(3)
             return self.counts[device]
-        if name == "state":
-            return rnd.choice((0, 1, 1, 3, 7))
-        if name == "beat":
-            return rnd.randrange(2**63)
-        if kind == "bool":
-            return rnd.random() < 0.5
-        if kind == "str":
-            return rnd.choice(TEXTS)
+        if name in ("state", "beat"):
+            return rnd.choice((0, 1, 1, 3, 7)) if name == "state" else rnd.randrange(2**63)
+        if kind in ("bool", "str"):
+            return rnd.random() < 0.5 if kind == "bool" else rnd.choice(TEXTS)
         number = rnd.choice(
             (rnd.uniform(-5, 100), rnd.uniform(-5, 100), 0.5, 0.0, -0.0, float("nan"), float("inf"), 80.0, 1e9)
         )
-        return struct.unpack("<f", struct.pack("<f", number))[0] if kind == "f32" else number
+        return float(struct.unpack("<f", struct.pack("<f", number))[0]) if kind == "f32" else number
 
 
 def differences(expected: Sequence[str], found: Sequence[str]) -> list[str]:

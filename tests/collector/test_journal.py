@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters.batch import Outcome
+from adapters.batch import Batch, Outcome
 from adapters.contract import Identity
 from collector.capture import Capture, Cutting
 from collector.frame import HEADER, ROWS, FrameError, read_frames, read_head, scan_frames
@@ -22,7 +22,7 @@ from tests.builders import FIRST_HOUR, HOUR_US, SIMPLE, Driver, batch_of, failed
 T0 = FIRST_HOUR * HOUR_US
 
 
-def a_batch(device: str = "A", at_us: int = T0):
+def a_batch(device: str = "A", at_us: int = T0) -> Batch:
     """One good poll."""
     return batch_of([ok_row(device, SIMPLE, at_us, state=1, speed=2.5)])
 

@@ -70,7 +70,7 @@ class Children:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
-        pid, acknowledged = 0, []
+        pid, acknowledged = 0, list[Any]()
         for line in self._process.stdout:
             word, body = line.split(" ", 1)
             if word == "dead":

@@ -1,4 +1,4 @@
-"""Hours without a collector, half hours, clocks that jump: exactly one seal an hour, none skipped, none twice, nothing sealed is reopened."""
+"""Hours without a collector, half hours, clocks that jump: one seal an hour, none skipped, none twice, nothing sealed is reopened."""
 
 from __future__ import annotations
 

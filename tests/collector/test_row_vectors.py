@@ -28,11 +28,13 @@ FLOATS = {"f32": ("<I", "<f"), "f64": ("<Q", "<d")}
 
 def value_of(kind: str, text: Any) -> Value:
     """A value as the vectors write it: integers as decimal text, floats as the hex digits of their bits."""
+    found: Value = text
     if text is None or kind in ("bool", "str"):
-        return text
+        return found
     if kind in FLOATS:
         bits, number = FLOATS[kind]
-        return struct.unpack(number, struct.pack(bits, int(text, 16)))[0]
+        (found,) = struct.unpack(number, struct.pack(bits, int(text, 16)))
+        return found
     return int(text)
 
 
@@ -57,7 +59,8 @@ def rows_of(case: dict[str, Any], part: dict[str, Any], which: str) -> list[Row]
 
 def load(name: str) -> dict[str, Any]:
     """One vector file."""
-    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return found
 
 
 def frame_of(rows: list[Row]) -> pl.DataFrame:

@@ -60,7 +60,9 @@ def test_the_canonical_json_of_a_register_says_all_that_the_file_says(tmp_path: 
 
 def test_defaults_written_out_and_left_out_are_the_same_register(tmp_path: Path) -> None:
     short = parsed(simple_register("A"), tmp_path)
-    long = parsed(simple_register("A").replace("interval_s = 60", "interval_s = 60\nproduction = true\nnc = false"), tmp_path)
+    long = parsed(
+        simple_register("A").replace("interval_s = 60", "interval_s = 60\nproduction = true\nnc = false"), tmp_path
+    )
     assert short.sha256 == long.sha256
 
 
@@ -75,7 +77,9 @@ def test_comments_and_order_of_tables_do_not_change_the_register_but_any_value_d
 
 
 def test_service_begins_and_ends_at_midnight_in_the_plant(tmp_path: Path) -> None:
-    text = simple_register("A").replace("in_service_from = 2026-01-01", "in_service_from = 2026-01-02\nretired_at = 2026-01-03")
+    text = simple_register("A").replace(
+        "in_service_from = 2026-01-01", "in_service_from = 2026-01-02\nretired_at = 2026-01-03"
+    )
     register = parsed(text, tmp_path)
     start, end = register.in_service_us(register.device["A"])
     assert start == 1_767_283_200_000_000  # 2026-01-01T16:00:00Z

@@ -121,7 +121,7 @@ RESEALED: list[tuple[str, Callable[[Files], Files]]] = [
     ("E-49", lambda f: _edit(f, "data/metrics/results.json", lambda r: r.update(more=1))),
     (
         "H-71",
-        _bytes("data/criteria/rules.json", "试验办法".encode("unicode_escape"), "试验细则".encode("unicode_escape")),
+        _bytes("data/criteria/rules.json", "主要数控".encode("unicode_escape"), "部分数控".encode("unicode_escape")),
     ),
     ("H-72", lambda f: _edit(f, "data/metrics/results.json", lambda r: r["verdicts"][0].update(verdict="met"))),
     ("H-72", lambda f: _edit(f, "data/metrics/results.json", lambda r: r["levels"][0].update(verdict="met"))),
