@@ -1,7 +1,7 @@
 """A real machine's quarter at rest: NIST's Mazak03 (../shared/data), a million values with stamps of their own, all of them text.
 
 In: the recording. Out: its size in the store, gzipped as it was published, and an estimate of its information
-(`bound.recording_bits`: which tag given the tag before, the time step, the value given the one before; each model pays for its tables).
+(`bound.recording_bits`: which tag, the time step, the value, each stream by the cheapest of a few models, LZMA among them).
 Every delivery is kept, repeated ones too; rows come in the order the agent delivered them, a frame an hour of the driven clock.
 Data: NIST Smart Manufacturing Systems Test Bed.
 """
@@ -13,6 +13,7 @@ import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +64,9 @@ def quarter(place: Path, recording: Path = RECORDING) -> Quarter:
     register = place / "nist.toml"
     register.write_text(register_toml(rows.tags), encoding="utf-8")
     apply_register(folder, register, "benchmark", clock, "benchmarks")
-    fill(folder, clock, batches(rows, start_us), start_us)
+    spent_s = fill(folder, clock, batches(rows, start_us), start_us)
     parts = {k: bits / 8 / n for k, bits in recording_bits(rows.stamps_us, rows.tag, rows.values).items()}
-    return Quarter(stored(folder, n, n), sum(parts.values()), parts, recording.stat().st_size / n)
+    return Quarter(stored(folder, n, n, spent_s), sum(parts.values()), parts, recording.stat().st_size / n)
 
 
 def read(recording: Path) -> Rows:
@@ -86,7 +87,7 @@ def batches(rows: Rows, start_us: int) -> Iterator[tuple[int, list[Batch]]]:
     template = Template("event", tuple(TemplatePoint(t, ValueType.STR) for t in rows.tags))
     hour = (rows.delivered_us - start_us) // (HOUR_S * SECOND_US)
     edges = [0, *(np.flatnonzero(np.diff(hour)) + 1).tolist(), len(hour)]
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         part = slice(first, end)
         n = end - first
         columns = (Column(rows.tag[part].astype(np.uint64)), Column(rows.values[part]))

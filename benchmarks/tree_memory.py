@@ -11,11 +11,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-WATCH_S, EVERY_S = 20.0, 1.0
+WATCH_S, EVERY_S = 30.0, 1.0
 LIVE_WITHIN_S = 240.0
 LIVE_MARK = "接下来"  # the demo's last words before it waits
 
@@ -24,12 +25,17 @@ class TreeError(Exception):
     """The demo did not become live."""
 
 
+Sample = dict[int, tuple[str, float]]  # process id -> command, PSS in MB
+
+
 @dataclass(frozen=True, slots=True)
 class TreeMemory:
-    """MB of PSS: the largest sum seen, and the processes of that moment; seconds until live."""
+    """MB of PSS: largest sum of the processes that stay, largest sum with short-lived children; seconds until live."""
 
-    pss_mb: float
-    parts: tuple[tuple[str, float], ...]
+    staying_mb: float
+    staying: tuple[tuple[str, float], ...]
+    peak_mb: float
+    passing: tuple[tuple[str, float], ...]
     live_s: float
 
 
@@ -47,7 +53,7 @@ def watch_demo(place: Path) -> TreeMemory:
     try:
         _wait_until_live(demo, said, begun + LIVE_WITHIN_S)
         live_s = time.monotonic() - begun
-        samples = []
+        samples: list[Sample] = []
         while time.monotonic() < begun + live_s + WATCH_S:
             samples.append(tree_pss_mb(demo.pid))
             time.sleep(EVERY_S)
@@ -58,17 +64,28 @@ def watch_demo(place: Path) -> TreeMemory:
         except subprocess.TimeoutExpired:
             demo.kill()
             demo.wait()
-    largest = max(samples, key=lambda s: sum(mb for _, mb in s))
-    return TreeMemory(sum(mb for _, mb in largest), tuple(largest), live_s)
+    return _summed(samples, live_s)
 
 
-def tree_pss_mb(root: int) -> list[tuple[str, float]]:
-    """(command, PSS in MB) of a process and everything below it."""
-    found = []
+def tree_pss_mb(root: int) -> Sample:
+    """Command and PSS of a process and everything below it."""
+    found = {}
     for pid in _tree(root):
         with suppress(OSError):  # a child that has just ended
-            found.append((_command(pid), _pss_kb(pid) / 1000))
+            found[pid] = (_command(pid), _pss_kb(pid) / 1000)
     return found
+
+
+def _summed(samples: list[Sample], live_s: float) -> TreeMemory:
+    stay = set.intersection(*(set(s) for s in samples))
+    staying = max(([s[pid] for pid in stay] for s in samples), key=_total)
+    peak = max(samples, key=lambda s: _total(s.values()))
+    passing = [peak[pid] for pid in peak if pid not in stay]
+    return TreeMemory(_total(staying), tuple(staying), _total(peak.values()), tuple(passing), live_s)
+
+
+def _total(parts: Iterable[tuple[str, float]]) -> float:
+    return sum(mb for _, mb in parts)
 
 
 def _wait_until_live(demo: subprocess.Popen[bytes], said: Path, deadline: float) -> None:

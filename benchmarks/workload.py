@@ -160,8 +160,8 @@ def _states(rng: np.random.Generator, seconds: int) -> tuple[NDArray[np.int64], 
         if sum(lengths) >= seconds:
             break
         states.append(int(rng.choice(5, p=_NEXT[states[-1]])))
-    segment: NDArray[np.int64] = np.repeat(np.arange(len(states)), lengths)[:seconds]
-    by_second: NDArray[np.int64] = np.array(states, np.int64)[segment]
+    segment: NDArray[np.int64] = np.repeat(np.arange(len(states), dtype=np.int64), lengths)[:seconds]
+    by_second: NDArray[np.int64] = np.repeat(np.array(states, np.int64), lengths)[:seconds]
     return by_second, segment
 
 
@@ -169,7 +169,8 @@ def _programs(rng: np.random.Generator, state: NDArray[np.int64], segment: NDArr
     """A set-up ends with another program."""
     ended = np.concatenate([[False], (segment[1:] != segment[:-1]) & (state[:-1] == SETUP)])
     change = np.cumsum(ended)
-    return rng.integers(0, len(PROGRAMS), change[-1] + 1)[change]
+    loaded: NDArray[np.int64] = rng.integers(0, len(PROGRAMS), change[-1] + 1)[change]
+    return loaded
 
 
 def _linked(rng: np.random.Generator, seconds: int) -> NDArray[np.bool_]:

@@ -58,6 +58,7 @@ def reduce_hours(readings: Sequence[Readings], plans: Sequence[HourPlan], down: 
     service = _service(plans)
     # rows of equal time: by journal frame, in one frame by template, then as they came (`readings` come in that order)
     contacts = _in_service(_together([r.contacts for r in readings], _NO_CONTACTS).with_row_index("ord"), service)
+    contacts = contacts.sort(*_KEYS, *_ORDER)  # once, for everything below that asks what came next
     parameters = _in_service(_together([r.parameters for r in readings], _NO_PARAMETERS), service)
     minutes = _minutes(service, plans, down)
     covered = _covered(minutes, contacts.filter(pl.col("contact") & ~pl.col("bad_row")), _KEYS)
@@ -266,7 +267,7 @@ def _causes(minutes: pl.DataFrame, contacts: pl.DataFrame, covered: pl.DataFrame
 def _held(contacts: pl.DataFrame, name: str, service: pl.DataFrame) -> pl.DataFrame:
     """Seconds in which `name` was 1 and 0: a value holds until the next row that speaks of it, at most `hold_us`."""
     limits = service.select(*_KEYS, "start_us", "first_minute", "end_minute", "hold_us")
-    says = contacts.filter(pl.col(f"{name}_says")).join(limits, on=_KEYS).sort(*_KEYS, *_ORDER)
+    says = contacts.filter(pl.col(f"{name}_says")).join(limits, on=_KEYS, maintain_order="left")
     start = pl.max_horizontal("t_us", pl.col("start_us") + pl.col("first_minute") * MINUTE_US)
     end = pl.min_horizontal(
         pl.col("t_us").shift(-1).over(_KEYS),
@@ -285,8 +286,8 @@ def _held(contacts: pl.DataFrame, name: str, service: pl.DataFrame) -> pl.DataFr
 
 
 def _output(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Sum of increases; a fall is a reset and adds the value after it."""
-    counted = contacts.filter(pl.col("output").is_not_null()).sort(*_KEYS, *_ORDER)
+    """Sum of increases; a fall is a reset and adds the value after it. Late rows were an earlier hour's output."""
+    counted = contacts.filter(pl.col("output").is_not_null() & ~pl.col("late"))
     before = pl.col("output").shift(1).over(_KEYS)
     step = pl.when(before.is_null()).then(0).when(pl.col("output") >= before).then(pl.col("output") - before)
     return (

@@ -21,7 +21,7 @@ from collector.folder import DataFolder
 from collector.frame import CONTROL, ROWS, Frame
 from collector.hours import HourFacts, facts_of, hour_text, parse_hour
 from collector.ledger import log
-from collector.ledger.entry import Entry
+from collector.ledger.entry import Entry, canonical_json
 from collector.revisions import registers
 from collector.seal import Identities, SealedHour, seal_hours
 from collector.store.catalog import Catalog, open_catalog
@@ -32,6 +32,7 @@ from collector.store.schema import tables_of
 from collector.store.segment import by_device, in_row_groups, write_segment
 
 DAY_HOURS = 24
+MAX_FACT_BYTES = 32_768  # of an identity leaf: an entry holds 65,535 bytes
 SPAN_HOURS = 72  # more missed hours than this become one leaf
 ROWS_AT_ONCE = 1_000_000  # bounds the memory of one sealing pass
 
@@ -203,7 +204,7 @@ def _identity_leaves(facts: HourFacts, known: Known, there: set[tuple[str, int]]
     """Leaves for identities that this hour saw first or changed; updates `known`."""
     new = []
     for clock_us, control in facts.identities:
-        device, announced = control["device"], tuple(sorted((str(a), str(b)) for a, b in control["facts"]))
+        device, announced = control["device"], _bounded(control["facts"])
         rev, origin, before = known.get(device, (0, "", ()))
         if (origin, before) == (control["origin"], announced) or (device, clock_us // 1000) in there:
             continue
@@ -211,6 +212,18 @@ def _identity_leaves(facts: HourFacts, known: Known, there: set[tuple[str, int]]
         body = {"device": device, "rev": rev + 1, "facts": dict(announced), "origin": control["origin"]}
         new.append(Entry("identity", clock_us // 1000, "collector", body))
     return new
+
+
+def _bounded(facts: Sequence[Sequence[object]]) -> tuple[tuple[str, str], ...]:
+    """Facts that fit an entry: a peer that says too much of itself never stops the sealing; how many were left out is said."""
+    kept: dict[str, str] = {}
+    size = 0
+    for name, value in sorted((str(a), str(b)) for a, b in facts):
+        size += len(canonical_json([name, value]))
+        if size <= MAX_FACT_BYTES:
+            kept[name] = value
+    left_out = len(facts) - len(kept)
+    return tuple(sorted((kept | {"facts_left_out": str(left_out)} if left_out else kept).items()))
 
 
 def _merge(folder: DataFolder, catalog: Catalog) -> int:
@@ -266,6 +279,7 @@ def _day_path(day: int, template_id: str) -> str:
 
 @contextmanager
 def _alone(folder: DataFolder) -> Iterator[None]:
+    folder.state.mkdir(exist_ok=True)
     with (folder.state / "maintain.lock").open("ab") as file:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX)
         yield

@@ -3,17 +3,21 @@
 In: a file or folder a person wrote, with a reason. Out: a numbered revision; or all of them as of a ledger size.
 Refuses: input with any problem (`ConfigError`, nothing half-written), revisions whose bytes do not fit their leaf (`LedgerError`).
 If the process dies between file and leaf, the file has no leaf and counts for nothing; the next revision takes its number.
+One change at a time per folder: two at once would take the same number, and the first one's leaf would name the other's file.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from collector.clock import Clock
 from collector.durable import fsync_folder, write_durably
@@ -26,6 +30,19 @@ from config.records import RecordSet, parse_records
 from config.register import Register
 
 EXCLUSION_FILE = "exclusion.json"
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _one_at_a_time(change: Callable[Concatenate[DataFolder, P], R]) -> Callable[Concatenate[DataFolder, P], R]:
+    @wraps(change)
+    def alone(folder: DataFolder, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        folder.state.mkdir(exist_ok=True)
+        with (folder.state / "revisions.lock").open("ab") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            return change(folder, *args, **kwargs)
+
+    return alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +85,7 @@ def registers(folder: DataFolder, size: int | None = None) -> list[RegisterRevis
     return found
 
 
+@_one_at_a_time
 def apply_register(folder: DataFolder, file: Path, reason: str, clock: Clock, actor: str) -> RegisterRevision:
     """Check the file, keep it, append its leaf. Errors: `ConfigError`. An unchanged register is not a new revision."""
     register = load_register(file)
@@ -113,6 +131,7 @@ def exclusions(folder: DataFolder, size: int | None = None) -> list[Exclusion]:
     return found
 
 
+@_one_at_a_time
 def add_exclusion(
     folder: DataFolder,
     devices: tuple[str, ...],
@@ -191,6 +210,7 @@ def record_revision(folder: DataFolder, size: int | None = None) -> tuple[int, d
     return (found[-1].body["rev"], found[-1].body["files"]) if found else None
 
 
+@_one_at_a_time
 def import_records(folder: DataFolder, source: Path, reason: str, clock: Clock, actor: str) -> int:
     """Check the five CSV files of `source`, keep them, append their leaf; the revision. Errors: `ConfigError`."""
     _need_reason(reason)

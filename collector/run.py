@@ -21,16 +21,19 @@ import structlog
 from adapters.batch import Batch, Outcome
 from adapters.contract import Adapter
 from adapters.registry import build
-from collector.capture import Capture, Cutting
+from collector.capture import Capture, CaptureError, Cutting
 from collector.clock import SystemClock
 from collector.durable import write_durably
 from collector.folder import DataFolder
+from collector.journal import JournalError
 from collector.ledger import log as ledger_log
+from collector.ledger.entry import LedgerError
 from collector.revisions import registers
 from config.settings import StoreTable
 
 log = structlog.get_logger("collector")
 STATE_EVERY_S = 5.0
+RETRY_S = 10.0
 STOP_WITHIN_S = 3.0
 
 
@@ -78,7 +81,7 @@ class Collector:
         while True:
             self._register_changed.clear()
             adapters = self._adapters()
-            tasks = [asyncio.create_task(a.run(self._emit, self._capture.identify)) for a in adapters]
+            tasks = [asyncio.create_task(self._kept(a)) for a in adapters]
             tasks.append(asyncio.create_task(self._changed()))
             log.info("collecting", devices=sum(len(a.devices) for a in adapters), register=self._revision)
             try:
@@ -88,6 +91,17 @@ class Collector:
             failure = next((e for t in done if (e := t.exception())), None)
             if failure is not None:
                 raise failure
+
+    async def _kept(self, adapter: Adapter) -> None:
+        """One adapter, again and again. A fault of its own stops nobody else; what the store cannot do ends the run."""
+        while True:
+            try:
+                await adapter.run(self._emit, self._capture.identify)
+            except (JournalError, CaptureError, LedgerError):
+                raise
+            except Exception:
+                log.exception("适配器出错，稍后重试 adapter failed; tried again", devices=list(adapter.devices))
+            await asyncio.sleep(RETRY_S)
 
     async def _changed(self) -> None:
         await self._register_changed.wait()

@@ -230,7 +230,7 @@ class Device(_Model):
     asset_no: str = ""
     in_service_from: date
     retired_at: date | None = None
-    interval_s: int = Field(default=60, ge=1, le=86_400)
+    interval_s: int = Field(default=60, ge=1, le=3600)  # a line carries contacts in from one hour only
     points: Id | None = None
     connection: Connection | None = None
 

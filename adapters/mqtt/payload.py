@@ -23,6 +23,7 @@ from config.register import Mqtt
 MAX_BYTES = 1 << 20
 _EARLIEST_US = 315_532_800_000_000  # 1980-01-01
 _LATEST_US = 7_258_118_400_000_000  # 2200-01-01
+_MOST_DIGITS = 20  # more is no time, and int() would refuse thousands of them
 _STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+)\]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -101,9 +102,11 @@ def compile_path(path: str) -> Getter:
 
 def parse_time(raw: object, tz: timezone) -> int | None:
     """A payload's stamp in microseconds since 1970 UTC, or None."""
-    if isinstance(raw, str) and raw.isdigit():
-        raw = int(raw)
+    if isinstance(raw, str) and raw.isascii() and raw.isdigit():
+        raw = int(raw[:_MOST_DIGITS])
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        return None
+    if not isinstance(raw, str) and not abs(raw) < _LATEST_US:  # also what rounds to no number at all
         return None
     if isinstance(raw, str):
         try:

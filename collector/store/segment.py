@@ -25,7 +25,7 @@ from collector.store.schema import arrow_schema
 
 ABOUT, TEMPLATE = b"plantproof", b"plantproof.template"
 ROW_GROUP_ROWS = 16_384  # of an open segment: small, so that a merge by device reads each row group about once
-SAMPLE_GROUPS = {"open": 1, "day": 2}  # row groups on which encodings are tried
+SAMPLES = {"open": (1, 4096), "day": (2, None)}  # row groups on which encodings are tried, and how many rows of each
 ZSTD_LEVELS = {"open": (3, 3), "day": (9, 15)}  # of all columns; of texts that hardly repeat
 
 
@@ -122,20 +122,22 @@ def _footer(segment: Segment, template: Template) -> dict[bytes, bytes]:
 
 def _write(aside: Path, path: str, template: Template, groups: Iterator[pa.Table], about: dict[str, Any]) -> Segment:
     """The file's bytes; what they turned out to be goes into the footer."""
-    sample = list(islice(groups, SAMPLE_GROUPS[about["level"]]))
+    count, rows_each = SAMPLES[about["level"]]
+    first = list(islice(groups, count))
+    encodings = choose_encodings([g.slice(0, rows_each) for g in first])
     hours: list[int] = []
     stamps: list[int] = []
     rows = 0
     with pq.ParquetWriter(
         aside,
-        sample[0].schema,
+        first[0].schema,
         version="2.6",
         data_page_version="1.0",
         write_statistics=["device", "hour", "source_us"],
         store_schema=False,
-        **writer_options(sample[0].schema, choose_encodings(sample), *ZSTD_LEVELS[about["level"]]),
+        **writer_options(first[0].schema, encodings, *ZSTD_LEVELS[about["level"]]),
     ) as writer:
-        for group in chain(sample, groups):
+        for group in chain(first, groups):
             writer.write_table(group, row_group_size=max(len(group), 1))
             hours += pc.min_max(group["hour"]).as_py().values()
             stamps += pc.min_max(group["source_us"]).as_py().values()

@@ -29,9 +29,6 @@ from evidence_api.verify.lines import (
 )
 from evidence_api.verify.tables import Gaps, changes_table, devices_table, packs_table
 
-DISCLOSED = ("ledger", "device-hours", "parameter-hours", "late-hours", "register", "records", "results", "rules")
-WITHHELD = ("presence-rows", "process-rows", "late-rows", "salts", "documents")
-
 
 def write_contents(inputs: PackInputs, stage: Path) -> dict[str, Any]:
     """All of data/. Out: the body of pack.json."""
@@ -149,8 +146,8 @@ def _pack_json(
         "ledger": {"log": inputs.log, "size": len(inputs.lines), "root": root},
         "intent": {"size": request.size, "root": request.root},
         "disclosure": DISCLOSURE,
-        "disclosed": list(DISCLOSED),
-        "withheld": list(WITHHELD),
+        "disclosed": list(bag.DISCLOSED),
+        "withheld": list(bag.WITHHELD),
         "counts": counts,
         "number": number,
         "limits": [list(x) for x in LIMITS],

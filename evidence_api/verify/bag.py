@@ -57,6 +57,8 @@ _MAPS = {
     "origins": {"live", "simulated", "replay"},
     "counts": {"devices", "device_hours", "parameter_hours", "late_lines", "seals", "spans", "commitments"},
 }
+DISCLOSED = ("ledger", "device-hours", "parameter-hours", "late-hours", "register", "records", "results", "rules")
+WITHHELD = ("presence-rows", "process-rows", "late-rows", "salts", "documents")
 _LISTS = ("window", "hours", "disclosed", "withheld", "limits")
 TITLES = {
     "A-03": "BagIt 声明与载荷计数",
@@ -138,8 +140,10 @@ def read_pack_json(pack: Container) -> PackJson:
     wrong += [k for k, keys in _MAPS.items() if not isinstance(body[k], dict) or set(body[k]) != keys]
     wrong += [k for k in _LISTS if not isinstance(body[k], list)]
     wrong += [k for k, kind in (("window", int), ("hours", str)) if _is_not_pair(body[k], kind)]
+    wrong += [k for k, v in (("disclosed", DISCLOSED), ("withheld", WITHHELD)) if body[k] != list(v)]
+    wrong += ["limits"] if any(_is_not_pair(x, str) for x in body["limits"]) else []
     if wrong or not _inner_types(body):
-        raise _refused("A-07", f"字段类型不符: {wrong}")
+        raise _refused("A-07", f"字段类型或内容不符: {wrong}")
     if body["disclosure"] != DISCLOSURE:
         raise _refused("A-07", f"disclosure: 应为 {DISCLOSURE}, 实为 {body['disclosure']}")
     if body["format"] != FORMAT:

@@ -12,7 +12,7 @@ In: results.json, `Obligation`. Out: text to print, `Number`s.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evidence_api.verify.bag import CHANGES, DEVICES, GAPS, PACKS, PackJson
@@ -88,7 +88,7 @@ def check_metric(report: dict[str, Any], obligation: Obligation, metric: str) ->
         if different:
             raise PackRefused(code, title, f"{twin.scope}: " + "; ".join(different[:3]))
     numbers = [Number(metric, t.scope, t.status, t.lower, t.value, t.upper) for t in twins]
-    return numbers, "; ".join(shown(n) for n in numbers)
+    return numbers, "; ".join(shown(n) + _denominators(t.parameters) for n, t in zip(numbers, twins, strict=True))
 
 
 def check_strips(report: dict[str, Any], obligation: Obligation) -> str:
@@ -149,6 +149,12 @@ def shown(number: Number) -> str:
     scope = "全厂" if number.scope == "plant" else number.scope.replace("line:", "产线 ")
     value = f"{number.value[0]}/{number.value[1]} {percent(number.value)}"
     return f"{scope} {value}（下限 {_fraction(number.lower)}，上限 {_fraction(number.upper)}）"
+
+
+def _denominators(parameters: Mapping[str, int | str]) -> str:
+    """A list that was shortened in the window shows here."""
+    least, most = parameters.get("denominator_min"), parameters.get("denominator_max")
+    return f"，窗口内分母 {least}–{most}" if least != most else ""
 
 
 def percent(pair: tuple[int, int]) -> str:

@@ -126,3 +126,11 @@ def test_every_path_into_a_body_finds_what_stands_there(body: object) -> None:
             assert compile_path(f"{path}[{len(value)}]")(body) is ABSENT
 
     walk(body, "$")
+
+
+@pytest.mark.parametrize(
+    "stamp", ["1e308", "-1e308", '"²"', '"' + "9" * 5000 + '"', "9" * 40, "null", "[]", "{}", "true"]
+)
+def test_a_stamp_that_is_no_time_is_received_at_its_receipt_and_ends_nothing(stamp: str) -> None:
+    (row,) = decode(b'{"ts":' + stamp.encode() + b',"data":{"speed":1.5},"tools":[{},{"number":2}]}')
+    assert (row["source_us"], row["marks"]["speed"]) == (NOW_US, UNCERTAIN)

@@ -220,11 +220,14 @@ class _DeviceHour:
             column = f"v_{kind}"
         return row.values.get(column)
 
-    def _says(self, point: str) -> list[tuple[int, Any]]:
+    def _is_late(self, row: Row) -> bool:
+        return row.hour == self.hour and row.outcome == 0 and row.source_us // HOUR < self.hour
+
+    def _says(self, point: str, *, late: bool = True) -> list[tuple[int, Any]]:
         """(time, good value or None) of each row that speaks of a point, in order: its values, and failed polls."""
         found = []
         for i, row in enumerate(self._all()):
-            if row.outcome in LOSSES:
+            if row.outcome in LOSSES or (self._is_late(row) and not late):
                 continue
             values = dict(self._values(row))
             if not _is_contact(row) or row.template.kind == "wide":
@@ -283,7 +286,7 @@ class _DeviceHour:
         if not point:
             return ""
         total, before = 0, None
-        for _, value in self._says(point):
+        for _, value in self._says(point, late=False):
             if value is None:
                 continue
             if before is not None:

@@ -266,6 +266,7 @@ class RandomPlant:
         elif kind < 0.26:  # a buffer delivered late
             source_us = now_us - rnd.randrange(3 * HOUR_US)
             lag_us = now_us - source_us
+            quality = rnd.choice((0, 0, 0x8000_0000))
         elif kind < 0.32:  # a source whose clock is ahead
             lag_us = -rnd.randrange(4 * SECOND_US)
             source_us = now_us - lag_us

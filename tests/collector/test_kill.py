@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,9 @@ class Victim:
         self.check()
         report = audit(self.folder.path)
         assert report.sound, report.steps
+        frames = [s["frames"] for _, s in sorted(seals_of(self.folder).items()) if s["frames"] != [0, 0]]
+        assert frames[0][0] == 1
+        assert all(b[0] == a[1] + 1 for a, b in pairwise(frames)), "a seal speaks of all frames of its hour"
 
     def finish(self) -> None:
         """At the end: the rows as readers see them, and some hours again from raw rows."""
@@ -179,7 +183,7 @@ class Victim:
         for hour in self.random.sample(sealed, min(4, len(sealed))):
             assert recompute_hour(self.folder, hour) == [x.decode() for x in read_lines(self.folder, hour)]
         assert not [p for p in self.folder.segments.rglob("*.tmp") if "quarantine" not in p.parts]
-        assert not list(self.folder.segments.rglob("quarantine/*.parquet"))
+        assert not list((self.folder.segments / "quarantine").rglob("*.parquet"))
 
 
 @pytest.mark.parametrize("stage", POINTS)

@@ -7,6 +7,7 @@ The committed cut runs everywhere; the whole series where ../shared/data is.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,11 @@ WHOLE_NIST = WHOLE / "nist-2019q2"
 needs_whole = pytest.mark.skipif(not WHOLE.is_dir(), reason="../shared/data is not here")
 Say = Callable[[str], None]
 DISTINCT = {"Mazak01": 1_960_219, "Mazak03": 1_030_568, "Hurco04": 149, "GFAgie01": 104}  # the other four 68 each
+# Hurcos over OPC UA answer every hour and change nothing; whoever sends an MQTT message on three days is not covered.
+NOT_NETWORKED = {
+    **dict.fromkeys(("Hurco01", "Hurco02", "Hurco03"), "no_change"),
+    **dict.fromkeys(("GFAgie01", "Hurco04", "Hurco06"), "coverage"),
+}
 CONFLICTING = {"Mazak01": 27, "Mazak03": 12}
 
 
@@ -50,6 +56,7 @@ def broker_port(tmp_path: Path) -> Iterator[int]:
     """Debian's mosquitto; 0 where it is not installed: the machines' process then brings the embedded broker."""
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     if program is None:
+        assert os.environ.get("PLANTPROOF_REQUIRE") != "all", "expected mosquitto on this machine, found none"
         yield 0
         return
     port, config = free_port(), tmp_path / "mosquitto.conf"
@@ -96,6 +103,7 @@ def networked(folder: DataFolder, at_us: int) -> MetricResult:
     return next(r for r in report.results if r.metric == "M01")
 
 
+@pytest.mark.timeout(600)
 async def test_the_cut_over_opcua_and_mqtt_is_found_whole_and_its_pack_says_replay(
     tmp_path: Path, broker_port: int, say: Say
 ) -> None:
@@ -132,10 +140,10 @@ async def test_the_nist_quarter_is_found_whole_and_two_of_its_eight_machines_are
     assert origins(folder, start_us, end_us) == {"replay"}
     assert log.verify_log(folder.ledger).size > 2184
     result = networked(folder, end_us)
-    why = {m.id: m.why for m in result.members}
-    say(f"M01 {result.lower} {result.value} {result.upper} {why}")
-    assert (result.value.numerator, result.value.denominator) == (2, 8), why
-    assert {m.id for m in result.members if m.value} == {"Mazak01", "Mazak03"}
+    bounds = [(b.numerator, b.denominator) for b in (result.lower, result.value, result.upper)]
+    say(f"M01 设备联网率 lower, value, upper: {bounds}")
+    assert bounds == [(2, 8)] * 3  # every confirming read is in its own hour, so nothing of the value came late
+    assert {m.id: m.why for m in result.members} == {"Mazak01": "ok", "Mazak03": "ok"} | NOT_NETWORKED
     assert result.simulated
 
 
