@@ -96,11 +96,20 @@ def _explain(err: Exception) -> int:
     if isinstance(err, usage):
         err.show()  # type: ignore[attr-defined]
         return 2
+    if isinstance(err, BrokenPipeError):  # piped into head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     code = _code_of(err)
     if code is not None:
-        sys.stderr.write(f"✘ {err}\n")
+        sys.stderr.write(f"✘ {_words(err)}\n")
         return code
     return _crash(err)
+
+
+def _words(err: Exception) -> str:
+    if isinstance(err, OSError) and err.filename:
+        return f"{err.filename}: {err.strerror}"
+    return str(err)
 
 
 def _code_of(err: Exception) -> int | None:

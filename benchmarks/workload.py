@@ -101,8 +101,18 @@ def generate(devices: int, seconds: int, seed: int = 2026) -> Workload:
 
 
 def second_batches(work: Workload, second: int) -> list[Batch]:
-    """What 200 adapters hand over in one second: a batch of one row for each device."""
-    return [_batch(work, d, slice(second, second + 1)) for d in range(len(work.devices))]
+    """What 200 adapters hand over in one second: a batch of one row for each device, in memory just written, as theirs is."""
+    now = slice(second, second + 1)
+    columns = {name: np.ascontiguousarray(values[:, now]) for name, values in work.values.items()}
+    poll = Workload(
+        work.devices,
+        work.start_us,
+        np.ascontiguousarray(work.source_us[:, now]),
+        np.ascontiguousarray(work.lag_us[:, now]),
+        np.ascontiguousarray(work.quality[:, now]),
+        columns,
+    )
+    return [_batch(poll, d, slice(0, 1)) for d in range(len(work.devices))]
 
 
 def hour_batches(work: Workload) -> Iterator[tuple[int, list[Batch]]]:

@@ -26,6 +26,7 @@ from collector.ledger import log
 from collector.ledger.entry import Entry
 
 TICK_US = 30_000_000
+DOUBT_US = 72 * HOUR_US
 DAY_HOURS = 24
 
 
@@ -63,10 +64,22 @@ class Capture:
         self._newest_us = 0
         self.frames = self.rows = 0
 
-    async def start(self, why: str) -> None:
-        """Open and recover the journal, close the hours that were missed, say so in the ledger. Errors: `JournalError`."""
+    async def start(self, why: str, *, accept_clock: bool = False) -> None:
+        """Open and recover the journal, close the hours that were missed, say so in the ledger.
+
+        Errors: `JournalError`; `CaptureError` when an unsynchronised clock says that more than three days were missed: sealing
+        them could not be undone. `accept_clock` is a person's word that it is right; it stands in the start leaf.
+        """
         self._journal = Journal(self._folder.journal, self._folder.segments / "quarantine")
         found, now_us = self._journal.recovery, self._clock.now_us()
+        missed_us = now_us - found.last_us if found.last_us else 0
+        doubtful = isinstance(self._clock, SystemClock) and missed_us > DOUBT_US and not self._clock.block()["sync"]
+        if doubtful and not accept_clock:
+            self._journal.close()
+            raise CaptureError(
+                f"上次采集距今 {missed_us // (24 * HOUR_US)} 天，而本机时钟未与时间源同步：不敢据此封存中间的小时 "
+                "(more than three days missed, by an unsynchronised clock)\n    → 校时；若时钟确实无误，用 --accept-clock 启动"
+            )
         recovered = (
             {"cut_bytes": found.cut_bytes, "file": found.cut_file, "why": found.reason} if found.cut_bytes else {}
         )
@@ -77,7 +90,9 @@ class Capture:
         self._bucket = now_us // self._cutting.file_us
         seq = self._journal.append_control(control, now_us)
         self._newest_us = now_us
-        leaf = {"boot": self._clock.block()["boot"], "seq": seq, "why": why, "recovered": recovered}
+        leaf: dict[str, Any] = {"boot": self._clock.block()["boot"], "seq": seq, "why": why, "recovered": recovered}
+        if doubtful:
+            leaf["clock_accepted"] = True
         self._folder.append(*self._software(now_us), Entry("start", now_us // 1000, "collector", leaf))
         await self._rotated()
 

@@ -34,6 +34,12 @@ DEFAULT_DATA = Path("plantproof-data")
 SETTINGS = Path("plantproof.toml")
 Data = Annotated[Path, typer.Option("--data", help="数据目录 (data folder)")]
 AsJson = Annotated[bool, typer.Option("--json", help="以 JSON 输出 (JSON on stdout)")]
+AcceptClock = Annotated[
+    bool,
+    typer.Option(
+        "--accept-clock", help="停采多日且未同步时，确认本机时钟无误 (the clock is right after days of downtime)"
+    ),
+]
 Reason = Annotated[str, typer.Option("--reason", help="变更原因，审核员会看到 (why; the reviewer reads it)")]
 
 
@@ -76,6 +82,7 @@ def run(
     data: Data = DEFAULT_DATA,
     config: Annotated[Path, typer.Option("--config", help="设置文件 (settings)")] = SETTINGS,
     port: Annotated[int | None, typer.Option(help="页面端口，默认取设置 (web port)")] = None,
+    accept_clock: AcceptClock = False,
 ) -> None:
     """采集并提供页面，直到 Ctrl+C (collect and serve pages until stopped)."""
     from collector.folder import open_folder
@@ -83,10 +90,11 @@ def run(
 
     open_folder(data)
     web = _settings(config).web.port if port is None else port
+    where = ["--data", str(data), "--config", str(config)]
     raise typer.Exit(
         supervise(
             {
-                "collector": ["collect", "--data", str(data), "--config", str(config)],
+                "collector": ["collect", *where, *(["--accept-clock"] if accept_clock else [])],
                 "web": ["serve", "--data", str(data), "--port", str(web)],
             }
         )
@@ -94,7 +102,11 @@ def run(
 
 
 @root.command(hidden=True)
-def collect(data: Data = DEFAULT_DATA, config: Annotated[Path, typer.Option("--config")] = SETTINGS) -> None:
+def collect(
+    data: Data = DEFAULT_DATA,
+    config: Annotated[Path, typer.Option("--config")] = SETTINGS,
+    accept_clock: AcceptClock = False,
+) -> None:
     """The collector process alone; `run` supervises it."""
     import gc
 
@@ -103,7 +115,7 @@ def collect(data: Data = DEFAULT_DATA, config: Annotated[Path, typer.Option("--c
     from collector.folder import open_folder
     from collector.run import Collector
 
-    collector = Collector(open_folder(data), _settings(config).store)
+    collector = Collector(open_folder(data), _settings(config).store, accept_clock=accept_clock)
     gc.freeze()
     uvloop.run(collector.run())
 

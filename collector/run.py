@@ -44,8 +44,9 @@ class RunError(Exception):
 class Collector:
     """One run of the collector over one data folder."""
 
-    def __init__(self, folder: DataFolder, store: StoreTable) -> None:
+    def __init__(self, folder: DataFolder, store: StoreTable, *, accept_clock: bool = False) -> None:
         self._folder = folder
+        self._accept_clock = accept_clock
         self._clock = SystemClock()
         cutting = Cutting(store.flush_ms, store.segment_minutes * 60_000_000)
         self._capture = Capture(folder, self._clock, cutting, self._maintain_in_child)
@@ -62,7 +63,7 @@ class Collector:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
-        await self._capture.start("run")
+        await self._capture.start("run", accept_clock=self._accept_clock)
         work = (self._collect(), self._beat(), stopped.wait())
         tasks: list[asyncio.Task[Any]] = [asyncio.ensure_future(x) for x in work]
         done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -10,7 +10,7 @@ import pytest
 from adapters.contract import Identity
 from collector.capture import Capture, CaptureError, Cutting
 from collector.clock import SystemClock
-from collector.folder import DataFolder
+from collector.folder import DataFolder, create_folder
 from collector.hours import hour_text, parse_hour
 from collector.journal import files, read_file
 from collector.ledger import log
@@ -18,6 +18,7 @@ from collector.ledger.entry import Entry
 from collector.maintain import maintain
 from collector.recompute import recompute_hour
 from collector.store.lines import read_lines
+from config.settings import DEMO_PLANT
 from tests.builders import FIRST_HOUR, HOUR_US, MINUTE_US, SECOND_US, SIMPLE, Driver, batch_of, ok_row, simple_register
 from tests.collector.test_hour_lines import seals_of
 
@@ -286,3 +287,25 @@ async def test_who_a_peer_says_it_is_becomes_a_leaf_before_the_seal_of_its_hour(
         for d in "AB"
     ]
     assert seen == [("live", "1"), ("live", "0"), ("simulated", "2"), ("live", "0")]
+
+
+async def test_days_missed_by_an_unsynchronised_clock_are_not_sealed_on_its_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Booted a year ahead: a span sealed on that clock could never be undone."""
+    folder = create_folder(tmp_path / "data", DEMO_PLANT, "live", SystemClock())
+    first = Capture(folder, SystemClock())
+    await first.start("test")
+    await first.stop("test")
+    ahead = SystemClock().now_us() + 365 * 24 * HOUR_US
+    monkeypatch.setattr(SystemClock, "now_us", lambda _self: ahead)
+    block = {"wall_ms": 0, "boot": "b", "mono_ms": 0, "sync": 0, "max_error_us": 0}
+    monkeypatch.setattr(SystemClock, "block", lambda _self: block)
+    with pytest.raises(CaptureError, match="accept-clock"):
+        await Capture(folder, SystemClock()).start("test")
+    vouched = Capture(folder, SystemClock())
+    await vouched.start("test", accept_clock=True)
+    await vouched.stop("test")
+    start = log.last_of(folder.ledger, "start")
+    assert start is not None
+    assert start.body["clock_accepted"]

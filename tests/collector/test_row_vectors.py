@@ -19,7 +19,7 @@ from collector import canonical
 from collector.ledger import merkle
 from collector.store.schema import tables_of
 from tests.builders import Row, Value, batch_of
-from tests.collector import plain_lines
+from tests.collector import plain_rows
 
 FOLDER = Path(__file__).parents[1] / "vectors/rows"
 CASES = sorted(p.stem for p in FOLDER.glob("*.json"))
@@ -96,7 +96,7 @@ def test_rows_give_the_canonical_bytes_and_the_commitment_of_their_vector(name: 
         assert salt.hex() == expected["salt"]
         digest = canonical.commitment(salt, parts)
         assert base64.urlsafe_b64encode(digest).decode().rstrip("=") == expected["commitment"]
-        plain = plain_lines.canonical_hour(case["device"], case["hour"], row_class, own, carried)
+        plain = plain_rows.canonical_hour(case["device"], case["hour"], row_class, own, carried)
         assert plain.hex() == expected["canonical"]
 
 

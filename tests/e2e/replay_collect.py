@@ -183,12 +183,13 @@ class Maintenance:
         if not running and len(list(self._folder.journal.glob("*.jrn"))) > FILES_AT_ONCE:
             await self.finish()
             command = ["-m", "plantproof", "store", "maintain", "--data", str(self._folder.path)]
-            quiet = asyncio.subprocess.DEVNULL
-            self._child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=quiet, stderr=quiet)
+            quiet, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+            self._child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=quiet, stderr=pipe)
 
     async def finish(self) -> None:
         if self._child is not None:
-            assert await asyncio.wait_for(self._child.wait(), PATIENCE_S) == 0
+            _, talk = await asyncio.wait_for(self._child.communicate(), PATIENCE_S)
+            assert self._child.returncode == 0, talk.decode()
             self._child = None
 
 
