@@ -298,7 +298,7 @@ def ledger_verify(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     else:
         out = Console()
         for ok, text in report.steps:
-            out.print(f"{'✔' if ok else '✘'} {text}", markup=False)
+            out.print(f"{'✔' if ok else '✘'} {text}", markup=False, soft_wrap=True)
         out.print(
             "本机核对不能证明外部锚定之前未被重写 (a local check cannot show what happened before an external anchor)",
             markup=False,

@@ -39,7 +39,7 @@ def build(
     level: Annotated[str, typer.Option("--level", help="申报梯次: scene, basic, advanced")] = "basic",
     rules: Annotated[str, typer.Option("--rules", help="办法编号 (instrument id)")] = "GS25",
     at: Annotated[str, typer.Option("--at", help="截止时刻，默认最新封存小时之末 (ISO 8601)")] = "",
-    actor: Annotated[str, typer.Option("--actor", help="谁导出，记入台账 (who)")] = "",
+    actor: Annotated[str, typer.Option("--actor", help="谁导出，记入账本 (who)")] = "",
     as_json: AsJson = False,
     data: Data = Path("plantproof-data"),
 ) -> None:
@@ -69,7 +69,7 @@ def rebuild(
     as_json: AsJson = False,
     data: Data = Path("plantproof-data"),
 ) -> None:
-    """在同一台账位置重建并逐字节比较；不追加任何条目 (build again at the same N and compare)."""
+    """在同一账本位置重建并逐字节比较；不追加任何条目 (build again at the same N and compare)."""
     from evidence_api.pack.build import rebuild_pack
 
     with _refusals():
@@ -93,7 +93,7 @@ def rebuild(
 
 @pack.command("list")
 def list_packs(as_json: AsJson = False, data: Data = Path("plantproof-data")) -> None:
-    """台账里每一次导出，建成与否 (every export the ledger knows)."""
+    """账本里每一次导出，建成与否 (every export the ledger knows)."""
     from collector.ledger import log
 
     with _refusals():
@@ -178,7 +178,7 @@ def _refusals() -> Iterator[None]:
         TALK.print(str(err), markup=False)
         raise typer.Exit(4) from err
     except LedgerError as err:
-        TALK.print(f"台账不可用 (ledger not usable): {err}", markup=False)
+        TALK.print(f"账本不可用 (ledger not usable): {err}", markup=False)
         raise typer.Exit(CHANGED) from err
     except OSError as err:
         TALK.print(f"{err.filename or '磁盘'}: {err.strerror or err}", markup=False)

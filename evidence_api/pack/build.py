@@ -82,7 +82,7 @@ def rebuild_pack(folder: DataFolder, pack: Path, target: Path) -> BuiltPack:
         )
     size, lines = body["ledger"]["size"], log.read_lines(folder.ledger)
     if len(lines) < size or ledger_root(lines[:size]) != body["ledger"]["root"]:
-        raise PackError(f"{pack.name}: 不是由这个数据目录的台账导出的 (not from this ledger)", 6)
+        raise PackError(f"{pack.name}: 不是由这个数据目录的账本导出的 (not from this ledger)", 6)
     request = Request(
         level,
         instrument,
@@ -100,7 +100,7 @@ def read_inputs(folder: DataFolder, request: Request, size: int, raw_rules: byte
     lines = tuple(log.read_lines(folder.ledger)[:size])
     entries = [Entry.parse(line) for line in lines]
     if entries[-1].t != "pack_intent" or entries[-1].body["pack_id"] != request.pack_id:
-        raise PackError(f"台账第 {size} 条不是本包的导出登记 (entry {size} is not this pack's intent)", 6)
+        raise PackError(f"账本第 {size} 条不是本包的导出登记 (entry {size} is not this pack's intent)", 6)
     report = evaluate(folder, rules, request.at_ms * 1000, size, recompute=_from_raw_rows)
     sealed = [hour_number(e.body["hour"]) for e in entries if e.t == "seal" and "span" not in e.body]
     first = max(min(sealed), (request.window_ms[0] * 1000 - LEAD_DAYS * DAY_US) // HOUR_US)

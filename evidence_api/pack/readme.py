@@ -18,8 +18,8 @@ def read_me(body: dict[str, Any], level: str, public_key: str) -> bytes:
 场所      {plant["site"]}
 申报梯次  {level} ({body["instrument"]})
 证据窗口  {_day(body["window"][0])} 00:00 至 {_day(body["window"][1])} 00:00，前闭后开，北京时间
-包号      {body["pack_id"]}，本台账第 {body["number"]} 次导出
-台账      {ledger["log"]}，{ledger["size"]:,} 条，根 {ledger["root"]}
+包号      {body["pack_id"]}，本账本第 {body["number"]} 次导出
+账本      {ledger["log"]}，{ledger["size"]:,} 条，根 {ledger["root"]}
 
 请先看这一条
   核验程序须由您自己取得，不要用企业随包送来的。包里的任何东西都不能证明包自己。
@@ -28,7 +28,7 @@ def read_me(body: dict[str, Any], level: str, public_key: str) -> bytes:
   1. 本包字节自签名之后未被改动。
   2. 联网率、数控化率、稳定运行、批次追溯率可由包内的小时行、设备台账和生产记录重新算出，核验程序当场重算。
      历史数据可追溯要回到原始数据核对，包里没有原始数据，核验程序只核对抽了哪些台时。
-  3. 每个小时对台账中每台设备都有一行，有数据或写明断档及原因；少一台、少一小时都会被发现。
+  3. 每个小时对设备台账中每台设备都有一行，有数据或写明断档及原因；少一台、少一小时都会被发现。
   4. 判定取最不利口径 (下限)：断档、不明一律算不满足。
 
 不能证明什么
@@ -40,7 +40,7 @@ def read_me(body: dict[str, Any], level: str, public_key: str) -> bytes:
   只用系统自带工具   解压后在文件夹里执行
              sha256sum -c manifest-sha256.txt
              sha256sum -c tagmanifest-sha256.txt
-             签名与台账的手工核法见随核验程序提供的 verify-by-hand.md
+             签名与账本的手工核法见随核验程序提供的 verify-by-hand.md
   电话核对   双方各自对 tagmanifest-sha256.txt 求 SHA-256，念前 16 位 (校验码)。
 
 包里有什么
@@ -51,9 +51,9 @@ def read_me(body: dict[str, Any], level: str, public_key: str) -> bytes:
   data/inventory/                    设备台账各版与变更
   data/records/                      生产记录与停机豁免
   data/accounting/                   断档与历次导出
-  data/ledger/                       整本台账
+  data/ledger/                       整本账本
   attest/                            签名；此后附加的材料也放这里，不受本签名保护
-原始数据未随包提供，台账中有它的承诺值 {counts["commitments"]:,} 个，可在企业现场开封核对。
+原始数据未随包提供，账本中有它的承诺值 {counts["commitments"]:,} 个，可在企业现场开封核对。
 """
     return text.replace("\n", "\r\n").encode("utf-8-sig")
 

@@ -69,8 +69,8 @@ def _about(body: Mapping[str, Any], rules: Mapping[str, Any], level: str) -> str
         ("申报", f"{level}，依据 {rules['title']} {rules['doc_no']}"),
         ("证据窗口", f"{_time(body['window'][0])} 至 {_time(body['window'][1])}（前闭后开，北京时间）"),
         ("数据", f"{counts['devices']} 台设备，{counts['device_hours']:,} 个台时，{counts['seals']:,} 个小时封存"),
-        ("包号", f"{body['pack_id']}，本台账第 {body['number']} 次导出"),
-        ("台账", f"{ledger['log']}，{ledger['size']:,} 条，根 {ledger['root']}"),
+        ("包号", f"{body['pack_id']}，本账本第 {body['number']} 次导出"),
+        ("账本", f"{ledger['log']}，{ledger['size']:,} 条，根 {ledger['root']}"),
     ]
     return "<table>" + "".join(f"<tr><th>{k}</th><td><code>{_t(v)}</code></td></tr>" for k, v in rows) + "</table>"
 

@@ -33,8 +33,8 @@ from evidence_api.verify.lines import hour_number
 REGISTERS, RECORDS, EXCLUSION = "data/inventory/register/", "data/records/", "exclusion.json"
 RECORD_FILES = ("batches.csv", "inspections.csv", "lots.csv", "operations.csv", "shipments.csv")
 TITLES = {
-    "C-21": "台账每一条都是规范写法",
-    "C-22": "台账的 RFC 6962 根与检查点一致",
+    "C-21": "账本每一条都是规范写法",
+    "C-22": "账本的 RFC 6962 根与检查点一致",
     "C-23": "导出登记与包号",
     "C-24": "逐小时封存，不缺不重",
     "C-25": "设备台账各版与其登记一致",
@@ -127,11 +127,11 @@ def check_intent(ledger: Ledger, stated: PackJson) -> str:
     if last.t != "pack_intent" or last.body != expected or body["pack_id"] != expected["pack_id"]:
         raise _refused("C-23", "最后一条不是本包的导出登记，或包号推算不符")
     if not 0 < size < len(ledger.entries) or merkle.root(ledger.hashes[:size]).hex() != body["intent"]["root"]:
-        raise _refused("C-23", f"登记时台账 {size} 条的根不符")
+        raise _refused("C-23", f"登记时账本 {size} 条的根不符")
     number = len(ledger.of("pack_intent"))
     if body["number"] != number:
-        raise _refused("C-23", f"应为本台账第 {number} 次导出，包内写 {body['number']}")
-    return f"本台账第 {number} 次导出，此前完成 {len(ledger.of('pack'))} 次"
+        raise _refused("C-23", f"应为本账本第 {number} 次导出，包内写 {body['number']}")
+    return f"本账本第 {number} 次导出，此前完成 {len(ledger.of('pack'))} 次"
 
 
 def read_seals(ledger: Ledger) -> tuple[dict[int, Seal], list[tuple[int, int]], str]:
@@ -176,7 +176,7 @@ def read_registers(pack: Container, ledger: Ledger) -> list[Register]:
         found.append(register)
     in_pack = sum(n.startswith(REGISTERS) for n in pack.names)
     if not found or in_pack != len(found):
-        raise _refused("C-25", f"台账登记 {len(found)} 版，包内 {in_pack} 版")
+        raise _refused("C-25", f"账本登记 {len(found)} 版，包内 {in_pack} 版")
     return found
 
 
@@ -244,7 +244,7 @@ def _exclusions(pack: Container, ledger: Ledger) -> list[Exclusion]:
         if entry.body["kind"] == "exclusion":
             body = strict_json(pack.read(f"{RECORDS}{entry.body['rev']:06d}/{EXCLUSION}"))
             if body["entered_ms"] != entry.at_ms or entry.at_ms < earliest_ms[index]:
-                raise _refused("C-26", f"{body['id']}: 登记时刻不是台账所记，或早于其前已封存的小时 (倒签, back-dated)")
+                raise _refused("C-26", f"{body['id']}: 登记时刻不是账本所记，或早于其前已封存的小时 (倒签, back-dated)")
             found.append(_exclusion(body))
     return found
 

@@ -139,7 +139,7 @@ def compare_tables(pack: Container, ledger: history.Ledger, shown: Shown) -> str
 def anchors_of(ledger: history.Ledger) -> str:
     """D-31."""
     found = len(ledger.of("anchor"))
-    return f"台账登记 {found} 次，本版核验程序不认，按没有计" if found else "没有；可改窗口：全部历史"
+    return f"账本登记 {found} 次，本版核验程序不认，按没有计" if found else "没有；可改窗口：全部历史"
 
 
 def clock_of(ledger: history.Ledger) -> tuple[bool, str]:

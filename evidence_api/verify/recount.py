@@ -36,7 +36,7 @@ TITLE_OF = {
     "M13": "批次追溯率",
 }
 STRIPS = "各设备逐日状态"
-TABLES, HEAD = "派生表与台账、行一致", "结果文件属于本台账、本时刻、本规则"
+TABLES, HEAD = "派生表与设备台账、行一致", "结果文件属于本账本、本时刻、本规则"
 _HEAD_KEYS = (
     "format at_us day end_us instrument size root origin_class simulated shown results verdicts levels strips".split()
 )
@@ -63,7 +63,7 @@ def check_head(report: Any, stated: PackJson, obligation: Obligation, ledger: Le
         and (instrument["id"], instrument["sha256"]) == (body["instrument"], body["rules_sha256"])
     )
     if not same:
-        raise PackRefused("E-49", HEAD, "时刻、窗口、台账、来源或规则与 pack.json 不同")
+        raise PackRefused("E-49", HEAD, "时刻、窗口、账本、来源或规则与 pack.json 不同")
     seen: set[tuple[str, str]] = set()
     digests = _digests(stated, obligation, ledger)
     for r in report["results"]:
@@ -107,7 +107,7 @@ def check_draw(report: dict[str, Any], obligation: Obligation) -> str:
     found = [r for r in report["results"] if r["metric"] == "M12"]
     drawn, eligible, seed = history_draw(obligation)
     if len(found) != 1 or [m["id"] for m in found[0]["members"]] != drawn:
-        raise PackRefused("E-47", title, "抽取的台时不是台账根所决定的那些")
+        raise PackRefused("E-47", title, "抽取的台时不是账本根所决定的那些")
     given = dict(found[0]["parameters"])
     if given.get("seed") != seed or given.get("eligible") != eligible:
         raise PackRefused("E-47", title, "抽样种子或可抽取数不符")
@@ -126,7 +126,7 @@ def check_draw(report: dict[str, Any], obligation: Obligation) -> str:
             "E-47", title, f"{', '.join(wrong) or 'status'}: 与所抽各台时的合计不符，或不足 {CHALLENGES} 个而未标明"
         )
     n, d = found[0]["lower"]
-    return f"抽样 {len(drawn)} 个台时与台账根所定相同；企业称 {n}/{d} 核对相符，原始数据不在包内，未复算"
+    return f"抽样 {len(drawn)} 个台时与账本根所定相同；企业称 {n}/{d} 核对相符，原始数据不在包内，未复算"
 
 
 def check_tables(pack: Container, ledger: Ledger, registers: Sequence[Register], gaps: Gaps, end_us: int) -> str:
@@ -140,7 +140,7 @@ def check_tables(pack: Container, ledger: Ledger, registers: Sequence[Register],
     }
     wrong = [name for name, raw in expected.items() if pack.read(name) != raw]
     if wrong:
-        raise PackRefused("E-48", TABLES, f"与台账或行不符: {', '.join(wrong)}")
+        raise PackRefused("E-48", TABLES, f"与设备台账或行不符: {', '.join(wrong)}")
     return "设备清单、台账变更、断档、导出记录"
 
 

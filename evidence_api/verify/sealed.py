@@ -88,7 +88,7 @@ def open_hours(
 def _range(stated: PackJson, seals: dict[int, Seal]) -> tuple[int, int]:
     """Which hours a pack opens follows from window and ledger: a bad or simulated hour cannot be left closed."""
     if not seals:
-        raise _refused("C-27", "台账里没有一个小时的封存")
+        raise _refused("C-27", "账本里没有一个小时的封存")
     lead = stated.body["window"][0] * 1000 // HOUR_US - LEAD_HOURS
     first = max(min(seals), lead)
     end = max(max(seals) + 1, first)
@@ -151,7 +151,7 @@ def _wrong_devices(hour: Hour, seal: Seal, registers: list[Register]) -> list[st
         wrong.append(f"{name}: 台账版次应为 {rev}")
     points = {(i, p["name"]) for i, (d, _) in expected.items() for p in d.points if p.get("key_parameter")}
     if points != {(p.device, p.point) for p in hour.parameters}:
-        wrong.append(f"{name}: 关键工艺参数的行与台账不符")
+        wrong.append(f"{name}: 关键工艺参数的行与设备台账不符")
     return wrong
 
 

@@ -30,7 +30,7 @@ STATEMENT, PREDICATE = "https://in-toto.io/Statement/v1", "urn:plantproof:pack:1
 TITLES = {
     "B-11": "证据包签名 (DSSE, Ed25519)",
     "B-12": "签名对象是本包的标签清单",
-    "B-13": "台账检查点签名",
+    "B-13": "账本检查点签名",
     "B-14": "签名公钥是否您所认识",
 }
 
@@ -70,7 +70,7 @@ def check_envelope(raw: bytes, log: str, public_key: bytes) -> bytes:
     if set(signatures[0]) != {"keyid", "sig"} or body["payloadType"] != PAYLOAD_TYPE:
         raise _refused("B-11", f"信封字段不符, payloadType 应为 {PAYLOAD_TYPE}")
     if signatures[0]["keyid"] != key_id(log, public_key).hex():
-        raise _refused("B-11", "签名人不是台账公钥 (the signer is not the ledger's key)")
+        raise _refused("B-11", "签名人不是账本公钥 (the signer is not the ledger's key)")
     payload, signature = _base64(body["payload"]), _base64(signatures[0]["sig"])
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, pre_authentication(payload))
@@ -84,7 +84,7 @@ def check_statement(payload: bytes, tag_manifest: bytes, pack: PackJson) -> str:
     ledger = pack.body["ledger"]
     expected = statement(tag_manifest, ledger["log"], pack.text("pack_id"), ledger["root"], ledger["size"])
     if payload != expected:
-        raise _refused("B-12", "签名所指的清单、包号或台账与本包不同")
+        raise _refused("B-12", "签名所指的清单、包号或账本与本包不同")
     return f"包号 {pack.text('pack_id')}"
 
 
@@ -96,7 +96,7 @@ def check_checkpoint(note: bytes, public_key: bytes, log: str, pack: PackJson) -
         raise _refused("B-13", str(err)) from err
     ledger = pack.body["ledger"]
     if (found.origin, found.size, found.root.hex()) != (ledger["log"], ledger["size"], ledger["root"]):
-        raise _refused("B-13", "检查点与 pack.json 所写的台账、条数或根不同")
+        raise _refused("B-13", "检查点与 pack.json 所写的账本、条数或根不同")
     return found
 
 

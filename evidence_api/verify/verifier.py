@@ -212,7 +212,7 @@ class _Walk:
             self._mark(HINT)
         failed = [s.code for s in self.steps if s.outcome in (FAILED, SKIPPED)]
         grade = "" if failed else "E0"
-        text = "E0: 仅有本台账自己的签名，无外部锚定" if grade else f"无: {', '.join(failed[:6])} 未通过或未检"
+        text = "E0: 仅有本账本自己的签名，无外部锚定" if grade else f"无: {', '.join(failed[:6])} 未通过或未检"
         self.steps.append(Step("H-74", HINT if grade else FAILED, titles["H-74"], text))
         return Findings(
             steps=tuple(sorted(self.steps, key=lambda s: s.code)),

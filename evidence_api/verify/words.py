@@ -1,7 +1,7 @@
 """Findings as people read them, in Chinese, always in the same nine parts and never a bare "通过".
 
 In: `Findings`. Out: lines of text; nothing is judged here. Failures come with their steps' codes, so that a letter about a pack
-can name them. Parts: 字节与签名 台账 时间 完整性 复算 来源 达标 证明等级 本核验不能证明.
+can name them. Parts: 字节与签名 账本 时间 完整性 复算 来源 达标 证明等级 本核验不能证明.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _WORST = (FAILED, SKIPPED, UNKNOWN, HINT, OK)
 PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("一、字节与签名", ("A-", "B-")),
-    ("二、台账", ("C-21", "C-22", "C-23", "C-25", "C-26", "C-29")),
+    ("二、账本", ("C-21", "C-22", "C-23", "C-25", "C-26", "C-29")),
     ("三、时间", ("D-",)),
     ("四、完整性", ("C-24", "C-27", "C-28")),
     ("五、复算", ("E-",)),
