@@ -106,7 +106,8 @@ def test_simulated_is_marked_at_the_origin_in_lines_on_pages_and_in_the_pack(dem
         assert "不得用于申报" in get("")
     with zipfile.ZipFile(demo.pack) as archive:
         about = json.loads(archive.read("data/pack.json"))
-        assert set(about["origins"]) == {"simulated"}
+        assert about["origin_class"] == "simulated"
+        assert {name for name, lines in about["origins"].items() if lines} == {"simulated"}
         assert "不得用于申报" in about["mark"]
         assert "不得用于申报" in archive.read("data/report/report.html").decode()
         assert "不得用于申报" in archive.read("READ-ME-FIRST.txt").decode()
