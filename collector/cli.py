@@ -308,8 +308,8 @@ def ledger_verify(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
 
 @ledger_app.command("show")
 def ledger_show(
-    first: Annotated[int, typer.Argument(help="从第几条起，负数为末尾 (index; negative counts from the end)")] = -10,
-    count: Annotated[int, typer.Option("--count", help="条数 (how many)")] = 10,
+    first: Annotated[int | None, typer.Option("--from", min=0, help="从第几条起，缺省看末尾 (first index)")] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="条数 (how many)")] = 10,
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
 ) -> None:
@@ -318,7 +318,7 @@ def ledger_show(
     from collector.ledger import log
 
     entries = log.read_entries(open_folder(data).ledger)
-    start = max(0, len(entries) + first) if first < 0 else first
+    start = max(0, len(entries) - count) if first is None else first
     rows = [
         {"index": i, "t": e.t, "at": _iso(e.at_ms * 1000), "actor": e.actor, "body": e.body}
         for i, e in enumerate(entries[start : start + count], start)

@@ -128,11 +128,8 @@ def _moment_us(text: str, revisions: list[Any]) -> int:
 
 def _head(out: Console, report: Report) -> None:
     """What was judged, by which rules, up to when."""
-    from metrics.window import EPOCH
-
-    end = EPOCH + timedelta(microseconds=report.end_us)
     _say(out, f"{report.rules.title} {report.rules.doc_no}")
-    _say(out, f"证据截止 {end:%Y-%m-%dT%H:%MZ}，账本 {report.size} 条")
+    _say(out, f"证据截止 {report.day} 00:00（工厂时间），账本 {report.size} 条")
     if report.simulated:
         out.print(
             "数据为模拟或回放，不能判为达标 (simulated or replayed data never passes)", style="yellow", soft_wrap=True
