@@ -52,8 +52,6 @@ def init(
     data: Data = DEFAULT_DATA,
 ) -> None:
     """建立数据目录、密钥和设置文件 (make the data folder, its keys and plantproof.toml)."""
-    from pydantic import ValidationError
-
     from collector.clock import SystemClock
     from collector.durable import write_durably
     from collector.folder import create_folder
@@ -64,11 +62,8 @@ def init(
         raise ConfigError(
             [Problem(str(config), "", "expected no file, found one", "换一个 --config，或先移走它 (move it away)")]
         )
-    try:
-        text = settings_text(name, credit_code, site, data)
-        settings = parse_settings(text, str(config))
-    except ValidationError as err:  # pragma: no cover - parse_settings translates
-        raise ConfigError([Problem(str(config), "", str(err))]) from err
+    text = settings_text(name, credit_code, site, data)
+    settings = parse_settings(text, str(config))
     folder = create_folder(data, settings.plant, "live", SystemClock())
     write_durably(config, text.encode())
     out = Console()
