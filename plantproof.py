@@ -73,6 +73,9 @@ def demo_history(data: Path, today: str, end_hour: int, ports: str) -> None:
 
 def main() -> None:
     """The console script."""
+    from collector.supervise import end_with_parent
+
+    end_with_parent()
     sys.exit(run(sys.argv[1:]))
 
 

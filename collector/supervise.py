@@ -1,11 +1,13 @@
 """`plantproof run`: one supervisor, a collector process, a web process. Standard library only: it must stay small.
 
 In: name -> arguments of `plantproof`. Out: an exit code. A process that dies is started again after a growing pause; one that says that it
-cannot work (exit 2, 4, 5) ends the run with its code. SIGTERM or SIGINT ends all within 5 s.
+cannot work (exit 2, 4, 5) ends the run with its code. SIGTERM or SIGINT ends all within 5 s; a supervisor that is killed takes them along.
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +19,10 @@ HOPELESS = (2, 4, 5)
 STOP_WITHIN_S = 4.5
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 STEADY_S = 120.0  # a process that ran that long has its pause forgiven
+
+
+SUPERVISED = "PLANTPROOF_SUPERVISED"
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(slots=True)
@@ -49,9 +55,19 @@ def supervise(processes: dict[str, list[str]]) -> int:
     return code
 
 
+def end_with_parent() -> None:
+    """In a supervised process: SIGTERM to it when its parent is gone, however that went."""
+    if os.environ.get(SUPERVISED):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def _start(name: str, command: list[str]) -> _Child:
+    return _Child(name, command, _spawn(command), time.monotonic())
+
+
+def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
     # a session of its own: Ctrl+C in a terminal reaches the supervisor only, which ends the others in order
-    return _Child(name, command, subprocess.Popen(command, start_new_session=True), time.monotonic())  # noqa: S603
+    return subprocess.Popen(command, start_new_session=True, env={**os.environ, SUPERVISED: "1"})  # noqa: S603
 
 
 def _look_after(child: _Child) -> int:
@@ -66,7 +82,7 @@ def _look_after(child: _Child) -> int:
         return 0  # it rests
     sys.stderr.write(f"{child.name}: 进程已退出 (ended with {code})，重新启动 (starting again)\n")
     pause_s = FIRST_PAUSE_S if ran_s > STEADY_S else min(2 * child.pause_s, LONGEST_PAUSE_S)
-    child.process = subprocess.Popen(child.command, start_new_session=True)  # noqa: S603
+    child.process = _spawn(child.command)
     child.started, child.pause_s = time.monotonic(), pause_s
     return 0
 

@@ -101,6 +101,23 @@ def test_run_collects_serves_survives_kill_and_ends_on_sigterm(site: Path) -> No
     assert plantproof("ledger", "verify", "--data", str(site / "data")).returncode == 0
 
 
+def test_a_killed_supervisor_takes_its_processes_along(site: Path) -> None:
+    where = ["--data", str(site / "data"), "--config", str(site / "plantproof.toml"), "--port", "0"]
+    process = subprocess.Popen([*COMMAND, "run", *where])
+    try:
+        wait_for(lambda: state(site)["devices"])
+        collector = collector_pid(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+    wait_for(
+        lambda: (
+            not Path(f"/proc/{collector}").exists() or "\nState:\tZ" in Path(f"/proc/{collector}/status").read_text()
+        )
+    )
+    assert log.last_of(site / "data/ledger", "stop") is not None  # it ended in order
+
+
 def test_a_register_applied_while_running_is_followed(site: Path) -> None:
     where = ["--data", str(site / "data"), "--config", str(site / "plantproof.toml")]
     process = subprocess.Popen([*COMMAND, "collect", *where])
