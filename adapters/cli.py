@@ -65,12 +65,13 @@ def _chosen(register: Register, asked: list[str]) -> set[str]:
 
 async def _round(register: Register, chosen: set[str]) -> list[dict[str, Any]]:
     """One read of each chosen device, all connections at the same time."""
+    from adapters.contract import Site
     from adapters.registry import build
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # the table says it
     states: dict[str, DeviceState] = {}
     only = register.model_copy(update={"devices": tuple(d for d in register.devices if d.id in chosen)})
-    adapters = build(only, _WallClock(), on_state=lambda state: states.__setitem__(state.device, state))
+    adapters = build(only, Site(_WallClock(), lambda state: states.__setitem__(state.device, state)))
     rounds = await asyncio.gather(*(a.read_once() for a in adapters))
     batches = {b.device: b for batch_list in rounds for b in batch_list}
     return [_result(d.id, d.name, batches[d.id], states.get(d.id)) for d in only.devices if d.id in batches]

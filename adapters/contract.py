@@ -12,11 +12,15 @@ Boundaries translate: nothing above adapters/ ever sees a pymodbus, asyncua or p
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from adapters.batch import Batch, Outcome
+
+if TYPE_CHECKING:
+    from adapters.template import Source
 
 Emit = Callable[[Batch], Awaitable[None]]
 
@@ -61,6 +65,20 @@ class DeviceState:
 OnState = Callable[[DeviceState], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What an adapter finds around it: the clock, who wants to know of states, and its places in the data folder.
+
+    keys: certificates and private keys (`keys/` of the data folder). state: dead letters and what was learned of a device
+    (`state/`): disposable, never evidence. Both None without a data folder (`plantproof test --register FILE`).
+    """
+
+    clock: Clock
+    on_state: OnState | None = None
+    keys: Path | None = None
+    state: Path | None = None
+
+
 class Adapter(Protocol):
     """One connection and the devices behind it."""
 
@@ -71,6 +89,13 @@ class Adapter(Protocol):
 
     async def run(self, emit: Emit, identify: Identify) -> None:
         """Collect until cancelled. On cancellation close the connection and return."""
+        ...
+
+    async def apply(self, sources: Sequence[Source]) -> None:
+        """Take over the devices of a newer register, of the same connection, while running.
+
+        Devices whose `Source` is equal are not touched: no reconnection, no gap, no value twice. Others are added, dropped, begun anew.
+        """
         ...
 
     async def read_once(self) -> list[Batch]:

@@ -1,8 +1,9 @@
 """What is known of each device's contact: once-down and once-back log lines, the state for pages, and when to try again.
 
 In: the outcome of every contact. Out: one log line when a device goes down or its reason changes, one when it is back; `OnState`
-for the pages. `Backoff` doubles from 1 s to 60 s with jitter, so that a thousand clients do not storm a weak PLC together; every
-interval still records its row, whether or not a connection was tried in it.
+for the pages. `Backoff` says when to try again: each second where nobody was at home (a refused port costs nobody anything, and values
+are to be fresh within 2 s of a server's return), else 1, 2, 4 … 60 s with jitter, so that a weak PLC that answers and fails is not
+stormed. Every interval still records its row, whether or not a connection was tried in it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _JITTER = (0.5, 0.9)  # below 1, so that a device polled each minute is tried at
 
 
 class Backoff:
-    """When to try again after failures: 1, 2, 4 … 60 s, times a random part."""
+    """When to try again after failures: each second while nobody is at home, else 1, 2, 4 … 60 s; times a random part."""
 
     def __init__(self, clock: Clock, jitter: Callable[[float, float], float] = random.uniform) -> None:
         self._clock = clock
@@ -30,10 +31,10 @@ class Backoff:
         self._failures = 0
         self._retry_us = 0
 
-    def failed(self) -> None:
-        """Count a failure and set the next attempt."""
-        wait_s = min(BACKOFF_CAP_S, BACKOFF_FIRST_S * 2 ** min(self._failures, 16))
-        self._failures += 1
+    def failed(self, *, absent: bool = False) -> None:
+        """Set the next attempt. `absent`: nothing was reached (refused, no route, no answer to a connect), so nothing was loaded."""
+        wait_s = BACKOFF_FIRST_S if absent else min(BACKOFF_CAP_S, BACKOFF_FIRST_S * 2 ** min(self._failures, 16))
+        self._failures += not absent
         self._retry_us = self._clock.now_us() + int(wait_s * self._jitter(*_JITTER) * 1_000_000)
 
     def succeeded(self) -> None:

@@ -1,8 +1,8 @@
 """Which adapter speaks which protocol, and the adapters of a register: one per connection, whatever stands behind it.
 
-In: a `Register` and the clock. Out: adapters for every device with a connection whose service has not ended (one per OPC UA server,
-per Modbus host and port, per MQTT broker). A newcomer adds a module, a line in `ADAPTERS` and one in CHECKLIST.yaml.
-The register has been cross-checked (config/register.py): nothing is refused here.
+In: a `Register` and the site. Out: the devices of each connection (`connections`), for every device with a connection whose service
+has not ended, and their adapters (`build`): one per OPC UA server, per Modbus host and port or serial line, per MQTT broker and session.
+A newcomer adds a module, a line in `ADAPTERS` and a section in CHECKLIST.yaml. The register has been cross-checked: nothing is refused.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from adapters.contract import Adapter, Clock, OnState
+from adapters.contract import Adapter, Site
 from adapters.modbus.adapter import ModbusAdapter
 from adapters.mqtt.adapter import MqttAdapter
 from adapters.opcua.adapter import OpcUaAdapter
 from adapters.template import Source, source_of
-from config.register import Modbus, Mqtt, OpcUa, Register
+from config.register import Register
 
-Factory = Callable[[Sequence[Source], Clock, OnState | None], Adapter]
+Factory = Callable[[Sequence[Source], Site], Adapter]
+Link = tuple[object, ...]  # what the devices of one connection have in common; begins with the protocol
 
 ADAPTERS: dict[str, Factory] = {
     "modbus": ModbusAdapter,
@@ -28,25 +29,24 @@ ADAPTERS: dict[str, Factory] = {
 _LIBRARIES = ("pymodbus", "asyncua", "paho")
 
 
-def build(register: Register, clock: Clock, *, on_state: OnState | None = None) -> list[Adapter]:
-    """The adapters of a register. Needs a running event loop."""
-    quiet_libraries()
-    now = clock.now_us()
-    connections: dict[tuple[str, str], list[Source]] = {}
+def connections(register: Register, now_us: int) -> dict[Link, list[Source]]:
+    """The devices of each connection, in the register's order."""
+    found: dict[Link, list[Source]] = {}
     for device in register.devices:
-        if device.connection is not None and register.in_service_us(device)[1] > now:
-            key = (device.connection.protocol, connection_key(device.connection))
-            connections.setdefault(key, []).append(source_of(register, device))
-    return [ADAPTERS[protocol](sources, clock, on_state) for (protocol, _), sources in connections.items()]
+        if device.connection is not None and register.in_service_us(device)[1] > now_us:
+            found.setdefault(device.connection.link, []).append(source_of(register, device))
+    return found
 
 
-def connection_key(connection: OpcUa | Modbus | Mqtt) -> str:
-    """What devices must share to share a connection."""
-    if isinstance(connection, OpcUa):
-        return connection.endpoint
-    if isinstance(connection, Modbus):
-        return f"{connection.host}:{connection.port}"
-    return f"{connection.broker} {connection.username} {connection.password_env} {connection.client_id}"
+def adapter_of(sources: Sequence[Source], site: Site) -> Adapter:
+    """The adapter of one connection. Needs a running event loop."""
+    quiet_libraries()
+    return ADAPTERS[sources[0].connection.protocol](sources, site)
+
+
+def build(register: Register, site: Site) -> list[Adapter]:
+    """The adapters of a register. Needs a running event loop."""
+    return [adapter_of(sources, site) for sources in connections(register, site.clock.now_us()).values()]
 
 
 def quiet_libraries() -> None:

@@ -8,22 +8,24 @@ The register's cross-check has refused pairs that make no sense, such as event r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timezone
 
 from adapters.batch import Template, TemplatePoint, ValueType
 from adapters.values import Cast, compile_cast
-from config.register import Device, Modbus, Mqtt, OpcUa, Point, PointSet, Register
+from config.connections import Connection
+from config.points import Point, PointSet
+from config.register import Device, Register
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One device: where it is, what is read, how often, and while it is in service."""
+    """One device: where it is, what is read, how often, and while it is in service. Equal when the register says the same of it."""
 
     device: str
-    connection: OpcUa | Modbus | Mqtt
+    connection: Connection
     points: tuple[Point, ...]
-    casts: tuple[Cast, ...]  # raw value -> (value of the declared type, quality), one per point
+    casts: tuple[Cast, ...] = field(compare=False)  # raw value -> (value of the declared type, quality), one per point
     template: Template
     interval_s: int
     service_us: tuple[int, int]  # [from, to)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from decimal import Context, Decimal
 
 from adapters.batch import BAD_DECODING, BAD_NO_DATA, GOOD, ValueType
-from config.register import Point
+from config.points import Point
 
 Value = bool | int | float | str
 Cast = Callable[[object], tuple[Value | None, int]]

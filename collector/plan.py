@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collector.revisions import RegisterRevision
-from config.register import Closure, Device, PointSet
+from config.points import PointSet
+from config.register import Closure, Device
 
 HOUR_US = 3_600_000_000
 MINUTE_US = 60_000_000

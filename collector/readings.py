@@ -15,7 +15,7 @@ import polars as pl
 
 from adapters.batch import SEVERITY_BAD, Outcome, Template, ValueType
 from collector.carried import IS_CONTACT, IS_LOSS
-from config.register import Point, PointSet, Role
+from config.points import Point, PointSet, Role
 
 CLOCK_AHEAD_US = 2_000_000  # catalogue §4.0: a source more than 2 s ahead of receipt is credited at receipt
 HOUR_US = 3_600_000_000

@@ -11,16 +11,18 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from adapters.batch import Batch, Outcome
-from adapters.contract import Adapter
-from adapters.registry import build
+from adapters.contract import Adapter, Site
+from adapters.registry import Link, adapter_of, connections
+from adapters.template import Source
 from collector.capture import Capture, CaptureError, Cutting
 from collector.clock import SystemClock
 from collector.durable import write_durably
@@ -41,6 +43,15 @@ class RunError(Exception):
     """The collector cannot start (exit code 4)."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """An adapter, the devices it has, and the task that keeps it going."""
+
+    adapter: Adapter
+    sources: list[Source]
+    task: asyncio.Task[None]
+
+
 class Collector:
     """One run of the collector over one data folder."""
 
@@ -48,6 +59,7 @@ class Collector:
         self._folder = folder
         self._accept_clock = accept_clock
         self._clock = SystemClock()
+        self._site = Site(self._clock, keys=folder.keys, state=folder.state)
         cutting = Cutting(store.flush_ms, store.segment_minutes * 60_000_000)
         self._capture = Capture(folder, self._clock, cutting, self._maintain_in_child)
         self._state: dict[str, dict[str, int | str]] = {}
@@ -58,7 +70,7 @@ class Collector:
 
     async def run(self) -> None:
         """Collect until a signal comes. Errors: `RunError`, `JournalError`, `CaptureError`."""
-        self._adapters()  # a register that cannot be used is said before anything is written
+        self._connections()  # a register that cannot be used is said before anything is written
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -78,20 +90,35 @@ class Collector:
             raise failure
 
     async def _collect(self) -> None:
-        """Run the adapters of the newest register; when another revision is applied, those of that one."""
-        while True:
-            self._register_changed.clear()
-            adapters = self._adapters()
-            tasks = [asyncio.create_task(self._kept(a)) for a in adapters]
-            tasks.append(asyncio.create_task(self._changed()))
-            log.info("collecting", devices=sum(len(a.devices) for a in adapters), register=self._revision)
-            try:
+        """Run the adapters of the newest register. When another revision is applied, only what it changes is touched."""
+        running: dict[Link, _Running] = {}
+        try:
+            while True:
+                self._register_changed.clear()
+                await self._take_over(running, self._connections())
+                log.info("collecting", devices=sum(len(r.sources) for r in running.values()), register=self._revision)
+                changed = asyncio.create_task(self._register_changed.wait())
+                tasks = {changed, *(r.task for r in running.values())}
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                await _cancelled(tasks)
-            failure = next((e for t in done if (e := t.exception())), None)
-            if failure is not None:
-                raise failure
+                changed.cancel()
+                failure = next((e for t in done if (e := t.exception())), None)
+                if failure is not None:
+                    raise failure
+        finally:
+            await _cancelled([r.task for r in running.values()])
+
+    async def _take_over(self, running: dict[Link, _Running], wanted: dict[Link, list[Source]]) -> None:
+        """End the connections that are gone, hand changed devices to those that stay, begin the new ones."""
+        gone = [link for link in running if link not in wanted]
+        await _cancelled([running.pop(link).task for link in gone])
+        for link, sources in wanted.items():
+            there = running.get(link)
+            if there is None:
+                adapter = adapter_of(sources, self._site)
+                running[link] = _Running(adapter, sources, asyncio.create_task(self._kept(adapter)))
+            elif there.sources != sources:
+                await there.adapter.apply(sources)
+                running[link] = _Running(there.adapter, sources, there.task)
 
     async def _kept(self, adapter: Adapter) -> None:
         """One adapter, again and again. A fault of its own stops nobody else; what the store cannot do ends the run."""
@@ -104,10 +131,7 @@ class Collector:
                 log.exception("适配器出错，稍后重试 adapter failed; tried again", devices=list(adapter.devices))
             await asyncio.sleep(RETRY_S)
 
-    async def _changed(self) -> None:
-        await self._register_changed.wait()
-
-    def _adapters(self) -> list[Adapter]:
+    def _connections(self) -> dict[Link, list[Source]]:
         revisions = registers(self._folder)
         if not revisions:
             raise RunError(
@@ -115,7 +139,7 @@ class Collector:
                 "    → plantproof register apply 文件.toml --reason 首次建立"
             )
         self._revision = revisions[-1].rev
-        return build(revisions[-1].register, self._clock)
+        return connections(revisions[-1].register, self._clock.now_us())
 
     async def _emit(self, batch: Batch) -> None:
         await self._capture.emit(batch)
@@ -163,11 +187,12 @@ class Collector:
             again = self._again
 
 
-async def _cancelled(tasks: Iterable[asyncio.Future[Any]]) -> None:
+async def _cancelled(tasks: Collection[asyncio.Future[Any]]) -> None:
     """Cancel and wait, but not for ever: a connection that will not close is left to the process's end."""
     for task in tasks:
         task.cancel()
-    await asyncio.wait(tasks, timeout=STOP_WITHIN_S)
+    if tasks:
+        await asyncio.wait(tasks, timeout=STOP_WITHIN_S)
 
 
 def maintain_command(path: Path) -> list[str]:

@@ -23,7 +23,7 @@ from collector.ledger.entry import Entry
 from collector.plan import HOUR_US, HourPlan, plan_hour
 from collector.readings import Readings, contact_time, read_rows
 from collector.revisions import RegisterRevision
-from config.register import PointSet
+from config.points import PointSet
 
 Rows = Mapping[Template, pl.DataFrame]
 RowsOf = Callable[[int, int], Rows]  # (first hour, end hour) -> rows by template, in journal order per device

@@ -16,7 +16,7 @@ from typing import cast
 import structlog
 
 from adapters.batch import BAD_DEVICE_FAILURE, BAD_NO_DATA, Batch, Outcome
-from adapters.contract import Clock, Emit, Identify, Identity, OnState, ReadError
+from adapters.contract import Clock, Emit, Identify, Identity, OnState, ReadError, Site
 from adapters.health import Backoff, Health
 from adapters.modbus.decode import Decode, compile_decode
 from adapters.modbus.link import DeviceRefusal, ModbusLink
@@ -25,7 +25,7 @@ from adapters.rows import BAD_TIMEOUT, Rows, failed_batch
 from adapters.schedule import Schedule
 from adapters.tasks import together
 from adapters.template import Source
-from config.register import Modbus
+from config.connections import Modbus
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,8 @@ _ANNOUNCED = {"PlantProof simulator": "simulated", "PlantProof replay": "replay"
 class ModbusAdapter:
     """One host and port, its units and their schedule."""
 
-    def __init__(self, sources: Sequence[Source], clock: Clock, on_state: OnState | None = None) -> None:
+    def __init__(self, sources: Sequence[Source], site: Site) -> None:
+        clock, on_state = site.clock, site.on_state
         first = cast(Modbus, sources[0].connection)
         self._clock = clock
         self._sources = tuple(sources)

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Sequence
 
 from adapters.modbus.plan import Block
-from config.register import Point
+from config.points import Point
 
 _CODE = {"u16": "H", "i16": "h", "u32": "I", "i32": "i", "u64": "Q", "i64": "q", "f32": "f", "f64": "d"}
 

@@ -23,7 +23,7 @@ import structlog
 from paho.mqtt.client import MQTTMessage
 
 from adapters.batch import Batch, Outcome
-from adapters.contract import Clock, Emit, Identify, Identity, OnState, ReadError
+from adapters.contract import Clock, Emit, Identify, Identity, OnState, ReadError, Site
 from adapters.health import Backoff, Health
 from adapters.mqtt.link import BrokerLink
 from adapters.mqtt.payload import MessageDecoder, Undecodable, parse
@@ -31,7 +31,7 @@ from adapters.rows import Rows, failed_batch
 from adapters.schedule import next_multiple
 from adapters.tasks import together
 from adapters.template import Source
-from config.register import Mqtt
+from config.connections import Mqtt
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +43,8 @@ _ORIGINS = ("simulated", "replay")
 class MqttAdapter:
     """One broker, its topics and the devices behind them."""
 
-    def __init__(self, sources: Sequence[Source], clock: Clock, on_state: OnState | None = None) -> None:
+    def __init__(self, sources: Sequence[Source], site: Site) -> None:
+        clock, on_state = site.clock, site.on_state
         first = cast(Mqtt, sources[0].connection)
         url = urlsplit(first.broker)
         self._host, self._port = url.hostname or "", url.port or 1883

@@ -18,7 +18,7 @@ import orjson
 from adapters.batch import BAD_NO_DATA, UNCERTAIN
 from adapters.rows import Rows
 from adapters.template import Source
-from config.register import Mqtt
+from config.connections import Mqtt
 
 MAX_BYTES = 1 << 20
 _EARLIEST_US = 315_532_800_000_000  # 1980-01-01

@@ -19,7 +19,7 @@ import structlog
 from asyncua import ua
 
 from adapters.batch import Batch, Outcome
-from adapters.contract import Clock, Emit, Identify, Identity, OnState, ReadError
+from adapters.contract import Clock, Emit, Identify, Identity, OnState, ReadError, Site
 from adapters.health import Backoff, Health
 from adapters.opcua.reading import Reading
 from adapters.opcua.recall import Recall
@@ -29,7 +29,7 @@ from adapters.rows import Rows, failed_batch
 from adapters.schedule import Schedule
 from adapters.tasks import together
 from adapters.template import Source
-from config.register import OpcUa
+from config.connections import OpcUa
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,8 @@ _ANNOUNCED = {"urn:plantproof:simulator": "simulated", "urn:plantproof:replay": 
 class OpcUaAdapter:
     """One server, its devices and their schedule."""
 
-    def __init__(self, sources: Sequence[Source], clock: Clock, on_state: OnState | None = None) -> None:
+    def __init__(self, sources: Sequence[Source], site: Site) -> None:
+        clock, on_state = site.clock, site.on_state
         connections = [cast(OpcUa, s.connection) for s in sources]
         self._endpoint = connections[0].endpoint
         self._timeout_s = max(c.timeout_ms for c in connections) / 1000
@@ -64,7 +65,7 @@ class OpcUaAdapter:
     async def run(self, emit: Emit, identify: Identify) -> None:
         """Collect until cancelled."""
         self._identify = identify
-        schedule = Schedule(self._clock, [n.source for n in self._nodes.values()])
+        schedule = Schedule(self._clock, [n.source for n in self._nodes.values()], slot_key=lambda _: self._endpoint)
         try:
             async with together() as tasks:
                 tasks.create_task(self._store_notifications(emit))

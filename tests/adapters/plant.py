@@ -25,7 +25,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from adapters.batch import Batch, Outcome
-from adapters.contract import Adapter, DeviceState, Identity
+from adapters.contract import Adapter, DeviceState, Identity, Site
 from adapters.registry import build
 from config.load import parse_register
 from config.register import Register
@@ -138,7 +138,7 @@ class Running:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Recorder:
-        self.adapters = build(self._register, self._clock, on_state=self.recorder.states.append)
+        self.adapters = build(self._register, Site(self._clock, self.recorder.states.append))
         self._tasks = [asyncio.create_task(a.run(self.recorder.emit, self.recorder.identify)) for a in self.adapters]
         return self.recorder
 

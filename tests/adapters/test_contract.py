@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.batch import Outcome
+from adapters.contract import Site
 from adapters.registry import build
 from tests.adapters.plant import (
     VALUES,
@@ -124,14 +125,14 @@ async def test_one_round_for_the_test_command_stores_nothing(wire: Wire) -> None
     port = free_port()
     await wire.start(port)
     register = register_of(wire.points(), [wire.device("m1", port)], wire.kind)
-    (adapter,) = build(register, WallClock())
+    (adapter,) = build(register, Site(WallClock()))
     recorder = Recorder(batches=await adapter.read_once())
     assert seen(recorder, "m1") == VALUES
 
 
 async def test_one_round_of_a_dead_port_says_why(wire: Wire) -> None:
     register = register_of(wire.points(), [wire.device("m1", free_port())], wire.kind)
-    (adapter,) = build(register, WallClock())
+    (adapter,) = build(register, Site(WallClock()))
     assert Recorder(batches=await adapter.read_once()).outcomes("m1") == [Outcome.REFUSED]
 
 
@@ -144,7 +145,7 @@ async def test_a_store_that_fails_ends_the_adapter_with_its_own_error(wire: Wire
 
     port = free_port()
     await wire.start(port)
-    (adapter,) = build(register_of(wire.points(), [wire.device("m1", port)], wire.kind), WallClock())
+    (adapter,) = build(register_of(wire.points(), [wire.device("m1", port)], wire.kind), Site(WallClock()))
     with pytest.raises(DiskFull):
         async with asyncio.timeout(30):
             await adapter.run(failing, Recorder().identify)

@@ -14,6 +14,7 @@ from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary
 
 from adapters.batch import Outcome
+from adapters.contract import Site
 from adapters.opcua.reading import reading_of
 from adapters.registry import build
 from tests.adapters.plant import Recorder, WallClock
@@ -71,7 +72,7 @@ async def replay(name: str, header: int, length: Any) -> AsyncIterator[tuple[int
 
 async def test_recorded_modbus_serial_bytes_decode_to_its_registers() -> None:
     async with replay("modbus-serial", 6, lambda h: int.from_bytes(h[4:6], "big")) as (port, asked):
-        recorder = Recorder(batches=await build(modbus_register(port), WallClock())[0].read_once())
+        recorder = Recorder(batches=await build(modbus_register(port), Site(WallClock()))[0].read_once())
     (row,) = recorder.rows("m1")
     assert (row["outcome"], row["values"]) == (Outcome.OK, MODBUS_VALUES)
     assert {n: m for n, m in row["marks"].items() if m} == MODBUS_BAD
@@ -81,7 +82,7 @@ async def test_recorded_modbus_serial_bytes_decode_to_its_registers() -> None:
 
 async def test_recorded_node_opcua_bytes_decode_to_its_variables() -> None:
     async with replay("node-opcua-read", 8, lambda h: int.from_bytes(h[4:8], "little") - 8) as (port, _):
-        recorder = Recorder(batches=await build(opcua_register(port), WallClock())[0].read_once())
+        recorder = Recorder(batches=await build(opcua_register(port), Site(WallClock()))[0].read_once())
     row = recorder.rows("m1")[0]
     assert (row["outcome"], row["source_us"]) == (Outcome.OK, WHEN_US)
     assert row["values"].items() >= OPCUA_VALUES.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adapters.batch import GOOD, Outcome
+from adapters.contract import Site
 from adapters.registry import build
 from tests.adapters.plant import Recorder, Running, WallClock
 from tests.adapters.stacks import (
@@ -68,6 +69,6 @@ async def test_node_opcua_subscription_with_computed_queues_loses_nothing() -> N
 
 async def test_one_round_over_node_opcua_reads_every_point() -> None:
     async with NodeServer("opcua_server.js") as server:
-        (adapter,) = build(opcua_register(server.port), WallClock())
+        (adapter,) = build(opcua_register(server.port), Site(WallClock()))
         recorder = Recorder(batches=await adapter.read_once())
     assert recorder.rows("m1")[0]["values"].keys() >= OPCUA_VALUES.keys()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.modbus.decode import compile_decode
 from adapters.modbus.plan import Block, Span, plan, split, words_of
-from config.register import Point
+from config.points import Point
 
 NUMBERS = {
     "u16": ("H", st.integers(0, 2**16 - 1)),

@@ -15,7 +15,7 @@ from adapters.mqtt.payload import ABSENT, MessageDecoder, Undecodable, compile_p
 from adapters.rows import Rows
 from adapters.template import source_of
 from adapters.values import BAD_TYPE_MISMATCH
-from config.register import Mqtt
+from config.connections import Mqtt
 from tests.adapters.plant import device_of, register_of, rows_of
 
 NOW_US = 1_795_320_000_000_000

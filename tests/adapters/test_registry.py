@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from adapters.batch import ValueType
 from adapters.cli import app
+from adapters.contract import Site
 from adapters.registry import build
 from adapters.template import template_of
 from config.errors import ConfigError
@@ -19,14 +20,14 @@ from tests.adapters.plant import ModbusWire, OpcUaWire, WallClock, free_port, re
 async def test_devices_behind_one_gateway_share_an_adapter_and_others_have_their_own() -> None:
     wire = ModbusWire()
     devices = [wire.device("m1", 502), wire.device("m2", 502), wire.device("m3", 503)]
-    assert [a.devices for a in build(register_of(wire.points(), devices), WallClock())] == [("m1", "m2"), ("m3",)]
+    assert [a.devices for a in build(register_of(wire.points(), devices), Site(WallClock()))] == [("m1", "m2"), ("m3",)]
 
 
 async def test_retired_devices_and_devices_without_a_connection_have_no_adapter() -> None:
     wire = ModbusWire()
     retired = {**wire.device("m1", 502), "retired_at": "2025-01-01"}
     bare = {k: v for k, v in wire.device("m2", 502).items() if k not in ("connection", "points")}
-    assert build(register_of(wire.points(), [retired, bare]), WallClock()) == []
+    assert build(register_of(wire.points(), [retired, bare]), Site(WallClock())) == []
 
 
 def test_a_kind_that_does_not_fit_its_connection_is_refused_with_every_place() -> None:

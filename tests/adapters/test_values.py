@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.batch import BAD_DECODING, BAD_NO_DATA, GOOD
 from adapters.values import BAD_OUT_OF_RANGE, BAD_TYPE_MISMATCH, compile_cast
-from config.register import Point
+from config.points import Point
 
 
 def cast(raw: object, **point: Any) -> tuple[object, int]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.batch import Batch, Outcome
-from adapters.contract import Identity
+from adapters.contract import Identity, Site
 from adapters.registry import build
 from collector.capture import DRIVEN, Capture
 from collector.clock import DrivenClock
@@ -159,7 +159,7 @@ async def collecting(folder: DataFolder, clock: DrivenClock) -> AsyncIterator[St
     await capture.start("replay")
     stored = Stored(folder, capture)
     register = registers(folder)[-1].register
-    tasks = [asyncio.create_task(a.run(stored.emit, stored.identify)) for a in build(register, clock)]
+    tasks = [asyncio.create_task(a.run(stored.emit, stored.identify)) for a in build(register, Site(clock))]
     try:
         yield stored
     finally:

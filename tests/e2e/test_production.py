@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from adapters.batch import Batch, Outcome
+from adapters.contract import Site
 from adapters.registry import build
 from collector.capture import DRIVEN, Capture
 from collector.clock import DrivenClock
@@ -58,7 +59,7 @@ async def collect(folder: DataFolder, clock: DrivenClock) -> set[str]:
             delivered.add(batch.device)
 
     register = registers(folder)[-1].register
-    tasks = [asyncio.create_task(a.run(emit, capture.identify)) for a in build(register, clock)]
+    tasks = [asyncio.create_task(a.run(emit, capture.identify)) for a in build(register, Site(clock))]
     polled = [d.id for d in register.devices if d.connection and d.connection.protocol != "mqtt"]
     for _ in range(MINUTES):
         rows = capture.rows

@@ -49,16 +49,17 @@ class Recording:
 
 
 async def main() -> None:
+    from adapters.contract import Site
     from adapters.opcua.session import Session
     from adapters.registry import build
     from tests.adapters.plant import Recorder, Running, WallClock
     from tests.adapters.stacks import NodeServer, modbus_register, opcua_register
 
     async with NodeServer("modbus_server.js") as server, Recording(server.port) as proxy:
-        await build(modbus_register(proxy.port), WallClock())[0].read_once()
+        await build(modbus_register(proxy.port), Site(WallClock()))[0].read_once()
         write("modbus-serial", "modbus-serial 8.0.25, read_once", proxy.exchange)
     async with NodeServer("opcua_server.js") as server, Recording(server.port) as proxy:
-        await build(opcua_register(proxy.port), WallClock())[0].read_once()
+        await build(opcua_register(proxy.port), Site(WallClock()))[0].read_once()
         write("node-opcua-read", "node-opcua 2.182.0, read_once", proxy.exchange)
 
     responses: list[bytes] = []
