@@ -54,10 +54,13 @@ class Schedule:
                 return serving
             if not due:
                 first = min(self._due.values(), default=now + int(_IDLE_S * 1_000_000))
-                await self._sleep_for((first - now) / 1_000_000)
+                await self._sleep_until(first)
 
-    async def _sleep_for(self, seconds: float) -> None:
-        self._sleep = asyncio.ensure_future(self._clock.sleep(seconds))
+    async def _sleep_until(self, at_us: int) -> None:
+        async def sleep() -> None:  # begins a turn of the loop later: a driven clock may have moved by then
+            await self._clock.sleep((at_us - self._clock.now_us()) / 1_000_000)
+
+        self._sleep = asyncio.create_task(sleep())
         try:
             await asyncio.wait((self._sleep,))  # `apply` cancels the sleep, not the sleeper
         finally:

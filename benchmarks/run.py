@@ -13,31 +13,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bound, ingest, limits, nist, reads, size, tree_memory, workload
+from benchmarks import bound, collecting, ingest, limits, nist, reads, size, tree_memory, workload
+from benchmarks.figure import Figure
 
 RESULTS = Path(__file__).with_name("results.json")
 INGEST = (200, 3000)  # devices, seconds: the last 50 minutes of a day
 WIDE_DAY = (20, 86_400)
 EVENT_HOURS = (4, 21_600)
 DEMO_AIM_MB, BOUND_AIM, INGEST_AIM = 400.0, 1.35, 1_000_000.0
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One line of the results."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float | None
-    ratio: float | None
-    method: str
 
 
 def main() -> int:
@@ -200,6 +189,7 @@ PARTS: dict[str, Callable[[Path], list[Figure]]] = {
     "size": size_figures,
     "nist": nist_figures,
     "demo": demo_figures,
+    "collect": collecting.figures,
 }
 
 
