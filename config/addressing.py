@@ -1,6 +1,7 @@
 """Do a point set and a connection fit: the kind of rows, and the keys each protocol needs to find a point.
 
-In: a `PointSet` and a connection. Out: empty text, or what was expected and what was found.
+In: a `PointSet` and a connection. Out: empty text, or what was expected and what was found; for all points together (`layout_problems`)
+one text for each thing wrong. `words_of` says how many registers a Modbus point occupies.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from config.connections import Modbus, Mqtt, OpcUa, Sparkplug
 from config.points import Point, PointSet
 
 NODE_ID = re.compile(r"^((ns=\d+|nsu=[^;]+);)?[isgb]=.+$")
-_BIT_TABLES = ("coil", "discrete_input")
+BIT_TABLES = ("coil", "discrete_input")
+_WORDS = {"u32": 2, "i32": 2, "f32": 2, "bcd32": 2, "u64": 4, "i64": 4, "f64": 4, "bcd64": 4}
 
 
 def kind_problem(points: PointSet, connection: OpcUa | Modbus | Mqtt | Sparkplug) -> str:
@@ -37,6 +39,41 @@ def address_problem(connection: OpcUa | Modbus | Mqtt | Sparkplug, point: Point)
     return check(connection, point)
 
 
+def words_of(point: Point) -> int:
+    """Registers (in the bit tables: bits) that a Modbus point occupies."""
+    return point.length or 1 if point.wire == "str" else _WORDS.get(point.wire or "", 1)
+
+
+def layout_problems(connection: OpcUa | Modbus | Mqtt | Sparkplug, points: PointSet) -> list[str]:
+    """What is wrong with points together, although each of them alone is sound: Modbus blocks that no single request can read."""
+    if not isinstance(connection, Modbus):
+        return []
+    blocks: dict[str, list[Point]] = {}
+    for point in points.points:
+        if point.block and point.table is not None and point.address is not None:
+            blocks.setdefault(point.block, []).append(point)
+    return [problem for name, members in blocks.items() if (problem := _block_problem(connection, name, members))]
+
+
+def _block_problem(connection: Modbus, name: str, members: list[Point]) -> str:
+    tables = sorted({str(p.table) for p in members})
+    if len(tables) > 1:
+        return f"block {name!r}: expected points of one table, found {tables}"
+    first = min(p.address or 0 for p in members)
+    last = max((p.address or 0) + words_of(p) for p in members) - 1
+    most = connection.max_bits if tables[0] in BIT_TABLES else connection.max_registers
+    if last - first + 1 > most:
+        return f"block {name!r}: expected at most {most} addresses in one request, found {first}-{last}"
+    return _forbidden_problem(connection, tables[0], first, last, f"block {name!r}")
+
+
+def _forbidden_problem(connection: Modbus, table: str, first: int, last: int, what: str) -> str:
+    for named, start, end in connection.forbidden_ranges:
+        if named == table and first <= end and start <= last:
+            return f"{what}: expected no address of forbidden {named}:{start}-{end}, found {table} {first}-{last}"
+    return ""
+
+
 def _opcua(connection: OpcUa, point: Point) -> str:
     if point.node is None or not NODE_ID.match(point.node):
         return f'expected node such as "ns=2;s={{device}}.Speed" for opcua, found {point.node!r}'
@@ -48,15 +85,22 @@ def _opcua(connection: OpcUa, point: Point) -> str:
 def _modbus(connection: Modbus, point: Point) -> str:
     if point.table is None or point.address is None or point.wire is None:
         return "expected table, address and wire for modbus, found some missing"
-    if point.table in _BIT_TABLES and point.wire != "bit":
+    if point.table in BIT_TABLES and point.wire != "bit":
         return f'expected wire "bit" for coils and discrete inputs, found {point.wire!r} in {point.table}'
-    if (point.table not in _BIT_TABLES and point.wire == "bit") != (point.bit is not None):
+    if (point.table not in BIT_TABLES and point.wire == "bit") != (point.bit is not None):
         return 'expected bit (0-15) exactly for wire "bit" in a register'
     if (point.wire == "str") != (point.length is not None):
         return 'expected length (registers) exactly for wire "str"'
-    if not connection.address_base <= point.address <= 65535 + connection.address_base:
-        return f"expected an address from {connection.address_base}, found {point.address}"
-    return ""
+    return _modbus_range(connection, point, point.table, point.address)
+
+
+def _modbus_range(connection: Modbus, point: Point, table: str, address: int) -> str:
+    base, last = connection.address_base, address + words_of(point) - 1
+    if not base <= address <= last <= 65535 + base:
+        return f"expected addresses from {base} to {65535 + base}, found {address}-{last}"
+    if table not in BIT_TABLES and words_of(point) > connection.max_registers:
+        return f"expected at most max_registers = {connection.max_registers} registers, found {words_of(point)}"
+    return _forbidden_problem(connection, table, address, last, "address")
 
 
 def _mqtt(connection: Mqtt, point: Point) -> str:

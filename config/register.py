@@ -16,7 +16,7 @@ from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from config.addressing import address_problem, kind_problem
+from config.addressing import address_problem, kind_problem, layout_problems
 from config.connections import Connection
 from config.model import Id, Model, Name
 from config.points import PointSet
@@ -248,4 +248,5 @@ def _device_problems(
         message = address_problem(device.connection, point)
         if message:
             found.append(("points", f"point {point.name!r} of {points.id!r}: {message}", ""))
+    found += [("points", f"{points.id!r}: {text}", "") for text in layout_problems(device.connection, points)]
     return found
