@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from adapters.batch import Outcome
 from collector.frame import read_frames
 
 ROOT = Path(__file__).parents[1]
 OURS, THEIRS = "0", "1"  # cores
-WARM_UP_S, MEASURED_S = 15.0, 30.0
+WARM_UP_S, MEASURED_S = 25.0, 30.0
 MODBUS_PORT, OPCUA_PORT, BROKER_PORT = 21_000, 31_000, 18_830
 REGISTERS = [block + i for block in (0, 100, 200, 300) for i in range(5)]
 MQTT_POINTS = 10
@@ -42,6 +43,7 @@ class Fleet:
     opcua: int = 0
     opcua_nodes: int = 200
     opcua_period_ms: int = 1000
+    opcua_sim: bool = False  # node-opcua; or servers of our own, for loads it cannot serve on one core
     modbus: int = 0
     modbus_registers: tuple[int, ...] = tuple(REGISTERS)
     mqtt: int = 0
@@ -96,7 +98,12 @@ def serving(fleet: Fleet, place: Path) -> Iterator[list[subprocess.Popen[str]]]:
             servers.append(stack.enter_context(_server([sys.executable, "benchmarks/fleet/modbus_fleet.py", *words])))
         if fleet.opcua:
             words = [str(n) for n in (OPCUA_PORT, fleet.opcua, fleet.opcua_nodes, fleet.opcua_period_ms)]
-            servers.append(stack.enter_context(_server(["node", "benchmarks/fleet/opcua_fleet.js", *words])))
+            program = (
+                [sys.executable, "benchmarks/fleet/opcua_sim.py"]
+                if fleet.opcua_sim
+                else ["node", "benchmarks/fleet/opcua_fleet.js"]
+            )
+            servers.append(stack.enter_context(_server([*program, *words])))
         yield servers
 
 
@@ -142,7 +149,7 @@ def collect(fleet: Fleet, place: Path) -> Collected:
     jitter = next((s["jitter_ms"].get("p99") for s in seen if "jitter_ms" in s), None)
     return Collected(
         fleet.wanted_per_s * (end - start),
-        delivered_between(data / "journal", int(start * 1e6), int(end * 1e6)),
+        delivered_between(data, int(start * 1e6), int(end * 1e6)),
         after[0] - cpu[0],
         after[1] - cpu[1],
         end - start,
@@ -152,10 +159,10 @@ def collect(fleet: Fleet, place: Path) -> Collected:
     )
 
 
-def delivered_between(journal: Path, start_us: int, end_us: int) -> int:
-    """Values with an outcome of contact, received in [start, end), as the journal on disk holds them."""
+def delivered_between(data: Path, start_us: int, end_us: int) -> int:
+    """Values with an outcome of contact, received in [start, end), as the journal and the segments on disk hold them."""
     found = 0
-    for path in sorted(journal.glob("*.jrn")):
+    for path in sorted((data / "journal").glob("*.jrn")):
         for frame in read_frames(path.read_bytes()):
             for block in frame.blocks:
                 received = block.source_us + block.lag_us
@@ -164,6 +171,12 @@ def delivered_between(journal: Path, start_us: int, end_us: int) -> int:
                 for column in block.columns[first:]:
                     valid = np.ones(len(inside), np.bool_) if column.valid is None else column.valid
                     found += int((inside & valid).sum())
+    for path in (data / "segments").rglob("*.parquet"):
+        rows = pl.scan_parquet(path)
+        values = [n for n in rows.collect_schema().names() if n.startswith("p.") and n != "p.point"]
+        received_at = pl.col("source_us") + pl.col("lag_us")
+        inside_it = received_at.is_between(start_us, end_us, closed="left") & (pl.col("outcome") == int(Outcome.OK))
+        found += int(sum(rows.filter(inside_it).select(pl.col(values).count()).collect().row(0)))
     return found
 
 

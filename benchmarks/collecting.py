@@ -31,7 +31,13 @@ SCENARIOS = {
 }
 ALL = Fleet(opcua=50, modbus=500, mqtt=1000)
 TENFOLD = Fleet(
-    opcua=50, opcua_period_ms=100, modbus=500, modbus_registers=tuple(range(200)), mqtt=1000, mqtt_period_s=0.1
+    opcua=50,
+    opcua_period_ms=100,
+    opcua_sim=True,
+    modbus=500,
+    modbus_registers=tuple(range(200)),
+    mqtt=1000,
+    mqtt_period_s=0.1,
 )
 ALL_AIM_CORES, TENFOLD_AIM_CORES, MEMORY_AIM_MB, JITTER_AIM_MS, PEER_AIM = 0.3, 1.0, 300.0, 50.0, 0.1
 

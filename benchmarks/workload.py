@@ -9,7 +9,7 @@ Source stamp: poll phase + N(0, 1.5 ms); receipt: a log-normal lag of about 8 ms
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.batch import BAD_COMMUNICATION, Batch, Column, Template, TemplatePoint, ValueType
+from adapters.batch import BAD_COMMUNICATION, GOOD, Batch, Column, Template, TemplatePoint, ValueType
+from adapters.rows import Rows
+from adapters.values import Value
 
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
@@ -101,18 +103,25 @@ def generate(devices: int, seconds: int, seed: int = 2026) -> Workload:
 
 
 def second_batches(work: Workload, second: int) -> list[Batch]:
-    """What 200 adapters hand over in one second: a batch of one row for each device, in memory just written, as theirs is."""
-    now = slice(second, second + 1)
-    columns = {name: np.ascontiguousarray(values[:, now]) for name, values in work.values.items()}
-    poll = Workload(
-        work.devices,
-        work.start_us,
-        np.ascontiguousarray(work.source_us[:, now]),
-        np.ascontiguousarray(work.lag_us[:, now]),
-        np.ascontiguousarray(work.quality[:, now]),
-        columns,
-    )
-    return [_batch(poll, d, slice(0, 1)) for d in range(len(work.devices))]
+    """What 200 adapters hand over in one second: a row for each device, of plain values, as `Rows` makes it of an answer."""
+    cells = []
+    for point in WIDE.points:
+        now = work.values[point.name][:, second]
+        cells.append(texts(point.name, now) if point.name in WORDS else now.tolist())
+    good = [GOOD] * len(WIDE.points)
+    source_us, lag_us = work.source_us[:, second].tolist(), work.lag_us[:, second].tolist()
+    quality = work.quality[:, second].tolist()
+    polls = zip(work.devices, source_us, lag_us, quality, zip(*cells, strict=True), strict=True)
+    return [_poll(d, at, at + lag, values, good if q == GOOD else [q] * len(good)) for d, at, lag, q, values in polls]
+
+
+def _poll(device: str, source_us: int, received_us: int, values: Sequence[Value], qualities: Sequence[int]) -> Batch:
+    rows = Rows(device, WIDE)
+    rows.wide(source_us, received_us, values, qualities)
+    batch = rows.batch()
+    if batch is None:
+        raise AssertionError("a batch of one row cannot be empty")
+    return batch
 
 
 def hour_batches(work: Workload) -> Iterator[tuple[int, list[Batch]]]:

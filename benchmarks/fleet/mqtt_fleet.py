@@ -24,6 +24,7 @@ class Publisher:
 
     def __init__(self) -> None:
         self.sent = self.acknowledged = 0
+        self.asked_again = False  # somebody sent a rebirth request
 
     async def connect(self, port: int) -> None:
         """CONNECT with a clean session; in Sparkplug no will is needed for a benchmark."""
@@ -39,11 +40,17 @@ class Publisher:
         body = _text(topic) + ((self.sent % 65_535 + 1).to_bytes(2, "big") if qos else b"") + payload
         self._writer.write(bytes([0x30 | qos << 1]) + _length(len(body)) + body)
 
+    def subscribe(self, topic: str) -> None:
+        """Listen to one topic at QoS 0."""
+        body = b"\0\1" + _text(topic) + b"\0"
+        self._writer.write(b"\x82" + _length(len(body)) + body)
+
     async def _count(self) -> None:
         while True:
-            head = await self._reader.readexactly(2)
+            head = await self._reader.readexactly(2)  # all that comes here is shorter than 128 bytes
             await self._reader.readexactly(head[1])
             self.acknowledged += head[0] >> 4 == 4
+            self.asked_again |= head[0] >> 4 == 3
 
 
 async def main(port: int, count: int, kind: str, period_s: float) -> None:
@@ -73,8 +80,26 @@ def _json(publisher: Publisher):  # type: ignore[no-untyped-def]
 
 
 def _sparkplug(publisher: Publisher, count: int):  # type: ignore[no-untyped-def]
+    publisher.subscribe(f"spBv1.0/G/NCMD/{NODE}")
+    seq = _births(publisher, count)
+    while True:
+        device = yield
+        if publisher.asked_again:
+            publisher.asked_again = False
+            seq = _births(publisher, count)
+        seq = (seq + 1) % 256
+        now = time.time()
+        now_ms = int(now * 1000)
+        metrics = b"".join(
+            _metric(now_ms, 10, alias=device * POINTS + i, double=(now + i) % 1000) for i in range(POINTS)
+        )
+        publisher.publish(f"spBv1.0/G/DDATA/{NODE}/d{device}", _field(1, now_ms) + metrics + _field(3, seq), 0)
+
+
+def _births(publisher: Publisher, count: int) -> int:
+    """The edge node's birth and its devices'; the last sequence number."""
     now_ms = int(time.time() * 1000)
-    born = _metric(now_ms, 10, name="bdSeq", long=0) + _metric(now_ms, 11, name="Node Control/Rebirth", boolean=False)
+    born = _metric(now_ms, 8, name="bdSeq", long=0) + _metric(now_ms, 11, name="Node Control/Rebirth", boolean=False)
     publisher.publish(f"spBv1.0/G/NBIRTH/{NODE}", _field(1, now_ms) + born + _field(3, 0), 0)
     seq = 0
     for device in range(count):
@@ -83,15 +108,7 @@ def _sparkplug(publisher: Publisher, count: int):  # type: ignore[no-untyped-def
             _metric(now_ms, 10, name=f"p{i}", alias=device * POINTS + i, double=0.0) for i in range(POINTS)
         )
         publisher.publish(f"spBv1.0/G/DBIRTH/{NODE}/d{device}", _field(1, now_ms) + metrics + _field(3, seq), 0)
-    while True:
-        device = yield
-        seq = (seq + 1) % 256
-        now = time.time()
-        now_ms = int(now * 1000)
-        metrics = b"".join(
-            _metric(now_ms, 10, alias=device * POINTS + i, double=(now + i) % 1000) for i in range(POINTS)
-        )
-        publisher.publish(f"spBv1.0/G/DDATA/{NODE}/d{device}", _field(1, now_ms) + metrics + _field(3, seq), 0)
+    return seq
 
 
 def _metric(
