@@ -58,6 +58,10 @@ async def main() -> None:
     async with NodeServer("modbus_server.js") as server, Recording(server.port) as proxy:
         await build(modbus_register(proxy.port), Site(WallClock()))[0].read_once()
         write("modbus-serial", "modbus-serial 8.0.25, read_once", proxy.exchange)
+    async with NodeServer("jsmodbus_server.js", "rtu") as server, Recording(server.port) as proxy:
+        register = modbus_register(proxy.port, transport="rtu_over_tcp", baudrate=115200)
+        await build(register, Site(WallClock()))[0].read_once()
+        write("jsmodbus-rtu", "jsmodbus 5.0.0, serial frames, read_once", proxy.exchange)
     async with NodeServer("opcua_server.js") as server, Recording(server.port) as proxy:
         await build(opcua_register(proxy.port), Site(WallClock()))[0].read_once()
         write("node-opcua-read", "node-opcua 2.182.0, read_once", proxy.exchange)
