@@ -1,9 +1,10 @@
 """One OPC UA session: connect, who the server is, how much it takes at once, batched reads. Reads only, no write, no method call.
 
-In: an endpoint. Out: readings; or `ReadError`, each library and status error translated to its outcome (`opcua_error`).
-Operation limits (MaxNodesPerRead, MaxMonitoredItemsPerCall; IEC 62541-5 §6.3.11) are read first and honoured; a server that still says
+In: an endpoint, and the security of its connection (`security.py`). Out: readings; or `ReadError`, each library and status error
+translated to its outcome (`faults.py`); a session that could not be opened is an `OpenError`.
+Operation limits (MaxNodesPerRead and others; IEC 62541-5 §6.3.11) are read first and honoured; a server that still says
 Bad_TooManyOperations gets half. Namespace indices change between starts: `nsu=` node ids are resolved anew on each connect.
-A connection that is lost right after it opened is looked at once more, to tell another protocol on that port from a lost line.
+The session timeout that the server grants is honoured: a session that nobody uses is kept alive in time (IEC 62541-4 §5.6.2).
 """
 
 from __future__ import annotations
@@ -14,19 +15,24 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from asyncua import ua
-from asyncua.client.client import Client
-from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
-from asyncua.ua.uaerrors import UaError, UaStatusCodeError
+from asyncua.ua.uaerrors import UaError
 
-from adapters.batch import Outcome
+from adapters.batch import NO_TIME, Outcome
 from adapters.contract import ReadError
-from adapters.network import network_error, protocol_error, timeout_error
-from adapters.opcua.reading import Reading, reading_of
+from adapters.opcua import services
+from adapters.opcua.certificates import host_name
+from adapters.opcua.columns import Values
+from adapters.opcua.faults import TOO_MUCH, OpenError, opcua_error, status_name
+from adapters.opcua.reading import Reading
+from adapters.opcua.security import Security
+from adapters.opcua.transport import BoundedClient
 
 _BAD_NODE_ID_UNKNOWN = 0x8034_0000
-_WATCHDOG_S = 30.0  # the library's default of 1 s costs more CPU than the values (research/protocols.md §2)
-_SESSION_TIMEOUT_MS = 120_000  # weak servers keep dead sessions until then
+_KEEP_ALIVE_S = 30.0  # ours, decoded within limits; the library's costs more than the values (research/protocols.md §2)
+_NO_WATCHDOG_S = 86_400.0
+_SESSION_TIMEOUT_S = 60
+_CHANNEL_LIFETIME_MS = 3_600_000
 _READS_AT_ONCE = 1000
 _CLOSE_S = 1.5
 _FACTS = {
@@ -40,45 +46,42 @@ _FACTS = {
 _LIMITS = {
     "read": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     "monitor": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
+    "register": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRegisterNodes,
+    "items": ObjectIds.Server_ServerCapabilities_MaxMonitoredItemsPerSubscription,
 }
-_TOO_MUCH = {"BadTooManyOperations", "BadResponseTooLarge", "BadRequestTooLarge", "BadEncodingLimitsExceeded"}
-_OUTCOMES = {
-    Outcome.DENIED: (
-        "BadUserAccessDenied BadIdentityTokenInvalid BadIdentityTokenRejected BadUserSignatureInvalid "
-        "BadSecurityChecksFailed BadSecurityPolicyRejected BadSecurityModeRejected BadSecurityModeInsufficient"
-    ),
-    Outcome.TIMEOUT: "BadTimeout BadRequestTimeout",
-    Outcome.DISCONNECTED: (
-        "BadConnectionClosed BadServerNotConnected BadSecureChannelClosed BadSecureChannelIdInvalid BadSessionIdInvalid "
-        "BadSessionClosed BadSessionNotActivated BadShutdown BadServerHalted BadCommunicationError"
-    ),
-    Outcome.PROTOCOL: "BadTcpMessageTypeInvalid BadTcpEndpointUrlInvalid BadProtocolVersionUnsupported BadDecodingError",
-}
-_BY_NAME = {name: outcome for outcome, names in _OUTCOMES.items() for name in names.split()}
+_REDUNDANCY = ObjectIds.Server_ServerRedundancy_RedundancySupport
+_SERVICE_LEVEL = ObjectIds.Server_ServiceLevel
 
 
 class Session:
     """An open session. `lost` is set once, when the connection or the session is gone."""
 
-    def __init__(self, client: Client, where: str, on_lost: Callable[[], None]) -> None:
+    def __init__(self, client: BoundedClient, where: str, on_lost: Callable[[], None]) -> None:
         self.where = where
         self.client = client
         self.lost = asyncio.Event()
         self.facts: tuple[tuple[str, str], ...] = ()
         self.monitor_limit = _READS_AT_ONCE
-        self._read_limit = _READS_AT_ONCE
-        self._namespaces: list[str] = []
+        self.register_limit = _READS_AT_ONCE
+        self.item_limit = 0  # monitored items of one subscription; 0: the server names no limit
+        self.read_limit = _READS_AT_ONCE
+        self.namespaces: list[str] = []
         self._timeouts = 0
         self._on_lost = on_lost
+        self._keeper: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, endpoint: str, timeout_s: float, on_lost: Callable[[], None]) -> Self:
-        """Connect, create and activate a session, read limits and identity. Errors: `ReadError`."""
+    async def open(
+        cls,
+        endpoint: str,
+        timeout_s: float,
+        on_lost: Callable[[], None],
+        security: Security | None = None,
+        session_timeout_s: int = _SESSION_TIMEOUT_S,
+    ) -> Self:
+        """Connect, create and activate a session, read limits and identity. Errors: `OpenError`."""
         where = endpoint.removeprefix("opc.tcp://").rstrip("/")
-        client = Client(_with_port(endpoint), timeout=timeout_s, watchdog_intervall=_WATCHDOG_S)
-        client.name = client.description = "PlantProof"
-        client.application_uri, client.product_uri = "urn:plantproof:collector", "urn:plantproof:collector"
-        client.session_timeout = _SESSION_TIMEOUT_MS
+        client = _client(endpoint, where, timeout_s, session_timeout_s, security)
         session = cls(client, where, on_lost)
 
         async def lost(_: Exception) -> None:
@@ -86,17 +89,18 @@ class Session:
 
         client.connection_lost_callback = lost
         try:
-            async with asyncio.timeout(3 * timeout_s):
+            async with asyncio.timeout(4 * timeout_s):
+                if security is not None:
+                    await security.prepare(client, where)
                 await client.connect()
                 await session._learn()
         except BaseException as err:
             await session.close()
             if not isinstance(err, Exception):
                 raise
-            failure = opcua_error(err, where)
-            if failure.outcome is Outcome.DISCONNECTED:
-                failure = await _look_again(client, where, timeout_s) or failure
-            raise failure from err
+            raise await _open_error(err, client, where, security) from err
+        session._keeper = asyncio.create_task(session._keep_alive())
+        session.facts = tuple(sorted((*session.facts, *(security.facts if security is not None else ()))))
         return session
 
     @property
@@ -114,9 +118,9 @@ class Session:
         """A node id text (`ns=2;s=X`, `nsu=urn:x;s=X`, `i=85`) in this session's namespaces; None when there is no such namespace."""
         if text.startswith("nsu="):
             uri, _, rest = text[4:].partition(";")
-            if uri not in self._namespaces:
+            if uri not in self.namespaces:
                 return None
-            text = f"ns={self._namespaces.index(uri)};{rest}"
+            text = f"ns={self.namespaces.index(uri)};{rest}"
         try:
             return ua.NodeId.from_string(text)
         except (UaError, ValueError):
@@ -129,9 +133,19 @@ class Session:
         unknown = Reading(None, _BAD_NODE_ID_UNKNOWN, None)
         return [unknown if n is None else next(answers) for n in nodes]
 
+    async def read_redundancy(self) -> tuple[int, str]:
+        """ServiceLevel, 255 where there is none, and RedundancySupport such as "hot" (IEC 62541-5 §6.3.7). Errors: `ReadError`."""
+        level, support = (r.raw for r in await self._read([_node(_SERVICE_LEVEL), _node(_REDUNDANCY)]))
+        names = {int(s): s.name.rstrip("_").lower() for s in ua.RedundancySupport}
+        name = names.get(support, "none") if isinstance(support, int) else "none"
+        return (level if isinstance(level, int) else 255), name
+
     async def close(self) -> None:
         """Close session, channel and socket, within 2 s whatever the server does."""
         self.lost.set()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await self.client.disconnect()
@@ -141,72 +155,89 @@ class Session:
 
     async def _learn(self) -> None:
         limits, facts = list(_LIMITS.values()), list(_FACTS.values())
-        ids = [ObjectIds.Server_NamespaceArray, *limits, *facts]
-        readings = await self._read([ua.NodeId(ua.Int32(i)) for i in ids])
-        spaces, most_read, most_monitored = (r.raw for r in readings[:3])
-        self._namespaces = [str(uri) for uri in spaces] if isinstance(spaces, list) else []
-        self._read_limit = _limit(most_read)
+        readings = await self._read([_node(i) for i in (ObjectIds.Server_NamespaceArray, *limits, *facts)])
+        spaces, most_read, most_monitored, most_registered, most_items = (r.raw for r in readings[:5])
+        self.namespaces = [str(uri) for uri in spaces] if isinstance(spaces, list) else []
+        self.read_limit = _limit(most_read)
         self.monitor_limit = _limit(most_monitored)
+        self.register_limit = _limit(most_registered)
+        self.item_limit = most_items if isinstance(most_items, int) else 0
         found = []
-        for name, reading in zip(_FACTS, readings[3:], strict=True):
+        for name, reading in zip(_FACTS, readings[5:], strict=True):
             raw = reading.raw[0] if isinstance(reading.raw, list) and reading.raw else reading.raw
             if isinstance(raw, str) and raw:
                 found.append((name, raw))
         self.facts = tuple(sorted(found))
 
+    async def _keep_alive(self) -> None:
+        """Ask for the server's state three times within the session timeout that it granted, at least each half minute."""
+        every_s = max(0.1, min(_KEEP_ALIVE_S, self.client.session_timeout / 3000))
+        while self.alive:
+            await asyncio.sleep(every_s)
+            with contextlib.suppress(ReadError):  # `failure` has marked the loss
+                await self._read([_node(ObjectIds.Server_ServerStatus_State)])
+
     async def _read(self, nodes: list[ua.NodeId]) -> list[Reading]:
         readings: list[Reading] = []
         while len(readings) < len(nodes):
-            part = nodes[len(readings) : len(readings) + self._read_limit]
+            part = nodes[len(readings) : len(readings) + self.read_limit]
             try:
-                answers = await self.client.uaclient.session.read(_read_parameters(part))
+                values = await services.read(self.client, services.prepared_read(part), len(part))
             except Exception as err:
-                if _status_name(err) in _TOO_MUCH and len(part) > 1:
-                    self._read_limit = len(part) // 2
+                if status_name(err) in TOO_MUCH and len(part) > 1:
+                    self.read_limit = len(part) // 2
                     continue
-                raise self._failure(err) from err
-            self._timeouts = 0
-            readings += [reading_of(a) for a in answers]
-            if len(answers) != len(part):
-                raise ReadError(
-                    Outcome.PROTOCOL, f"{self.where}: 应答个数不符 (expected {len(part)}, found {len(answers)})"
-                )
+                raise self.failure(err) from err
+            self.answered()
+            readings += _readings(values)
         return readings
 
-    def _failure(self, err: Exception) -> ReadError:
+    def answered(self) -> None:
+        """The server answered a request."""
+        self._timeouts = 0
+
+    def failure(self, err: Exception) -> ReadError:
+        """What a failed request means; a session that cannot be used any more is marked lost."""
         failure = opcua_error(err, self.where)
+        if self.client.fault is not None and not status_name(err):
+            failure = self.client.fault
         self._timeouts += failure.outcome is Outcome.TIMEOUT
         if failure.outcome in (Outcome.DISCONNECTED, Outcome.PROTOCOL) or self._timeouts >= 2:
             self.mark_lost()
         return failure
 
 
-def opcua_error(err: Exception, where: str) -> ReadError:
-    """Whatever asyncua raises -> the outcome to record."""
-    if isinstance(err, ReadError):
+def _client(endpoint: str, where: str, timeout_s: float, session_s: int, security: Security | None) -> BoundedClient:
+    client = BoundedClient(_with_port(endpoint), where, timeout_s, _NO_WATCHDOG_S, security)
+    client.name = client.description = "PlantProof"
+    client.application_uri = f"urn:{host_name()}:plantproof:collector"
+    client.product_uri = "urn:plantproof:collector"
+    client.session_timeout, client.secure_channel_timeout = session_s * 1000, _CHANNEL_LIFETIME_MS
+    return client
+
+
+async def _open_error(err: Exception, client: BoundedClient, where: str, security: Security | None) -> OpenError:
+    """What to say and record of a session that could not be opened."""
+    if isinstance(err, OpenError):
         return err
-    if isinstance(err, TimeoutError):
-        return timeout_error(where)
-    if isinstance(err, OSError):
-        return network_error(err, where)
-    name = _status_name(err)
-    if name:
-        outcome = _BY_NAME.get(name, Outcome.DENIED if name.startswith("BadCertificate") else Outcome.DEVICE_FAILURE)
-        return ReadError(outcome, f"{where}: 服务器应答 {name} (the server says {name})")
-    if "No matching endpoints" in str(err):
-        return ReadError(
-            Outcome.DENIED, f"{where}: 服务器不允许无加密连接 (expected an endpoint without security, found none)"
-        )
-    return ReadError(Outcome.PROTOCOL, f"{where}: 应答无法理解 (not understood: {type(err).__name__}: {err})")
+    if security is not None and (words := await security.explain(err, client, where)):
+        return words
+    if client.fault is not None and not status_name(err):
+        return OpenError(client.fault.outcome, str(client.fault))
+    failure = opcua_error(err, where)
+    return OpenError(failure.outcome, str(failure), absent=not client.acknowledged)
 
 
-def _status_name(err: Exception) -> str:
-    return str(ua.StatusCode(ua.UInt32(err.code)).name) if isinstance(err, UaStatusCodeError) else ""
+def _readings(values: Values) -> list[Reading]:
+    rows = zip(values.raws(), values.status.tolist(), values.source_us.tolist(), values.server_us.tolist(), strict=True)
+    return [
+        Reading(raw, status, None if at == NO_TIME else at, False, None if known == NO_TIME else known)
+        for raw, status, at, known in rows
+    ]
 
 
-def _read_parameters(nodes: list[ua.NodeId]) -> ua.ReadParameters:
-    asked = [ua.ReadValueId(NodeId=n, AttributeId=ua.IntegerId(AttributeIds.Value)) for n in nodes]
-    return ua.ReadParameters(TimestampsToReturn=ua.TimestampsToReturn.Source, NodesToRead=asked)
+def _node(identifier: int) -> ua.NodeId:
+    return ua.NodeId(ua.Int32(identifier))
 
 
 def _limit(raw: object) -> int:
@@ -217,25 +248,3 @@ def _with_port(endpoint: str) -> str:
     host, _, path = endpoint.removeprefix("opc.tcp://").partition("/")
     has_port = ":" in host.rpartition("]")[2]
     return endpoint if has_port else f"opc.tcp://{host}:4840/{path}".rstrip("/")
-
-
-async def _look_again(client: Client, where: str, timeout_s: float) -> ReadError | None:
-    """Say Hello by hand and look at the first bytes: an OPC UA server answers ACKF or ERRF (IEC 62541-6 §7.1)."""
-    url = client.server_url.geturl().encode()
-    hello = b"".join(n.to_bytes(4, "little") for n in (0, 65535, 65535, 0, 0, len(url))) + url
-    message = b"HELF" + (8 + len(hello)).to_bytes(4, "little") + hello
-    writer = None
-    try:
-        async with asyncio.timeout(timeout_s):
-            reader, writer = await asyncio.open_connection(client.server_url.hostname, client.server_url.port)
-            writer.write(message)
-            await writer.drain()
-            first = await reader.read(64)
-    except OSError:
-        return None
-    finally:
-        if writer is not None:
-            writer.close()
-    if not first or first[:4] in (b"ACKF", b"ERRF"):
-        return None
-    return protocol_error(where, "OPC UA", first)

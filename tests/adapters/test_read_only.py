@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from adapters.opcua.readonly import READS, WriteRefused
+from adapters.opcua.session import Session
 from tests.adapters.plant import WIRES, Recorder, Running, free_port, register_of
 from tests.adapters.proxy import proxied
 
@@ -103,3 +105,29 @@ async def test_only_reading_requests_leave_the_process(name: str) -> None:
     kinds = [set(decode(said)) for said in (first, second)]
     assert all(kinds), "expected requests on both connections"
     assert set().union(*kinds) <= allowed
+
+
+async def test_an_opcua_write_and_a_method_call_are_refused_before_a_byte_leaves() -> None:
+    wire = WIRES["opcua-poll"]()
+    port = free_port()
+    await wire.start(port)
+    try:
+        async with proxied(port) as proxy:
+            session = await Session.open(f"opc.tcp://127.0.0.1:{proxy.port}/x", 5.0, lambda: None)
+            try:
+                node = session.client.get_node("ns=2;s=m1.count")
+                before = len(proxy.said_up)
+                with pytest.raises(WriteRefused, match="WriteRequest"):
+                    await node.write_value(7)
+                with pytest.raises(WriteRefused, match="CallRequest"):
+                    await session.client.nodes.server.call_method("0:GetMonitoredItems", 1)
+                told = set(opcua_said(bytes(proxy.said_up[before:])))
+                assert told <= OPCUA_READS
+            finally:
+                await session.close()
+    finally:
+        await wire.stop()
+
+
+def test_the_gate_lets_pass_exactly_what_the_test_calls_reading() -> None:
+    assert READS <= OPCUA_READS
