@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import adapters.cli
+import adapters.modbus.cli
+import adapters.mqtt.cli
+import adapters.opcua.cli
 import collector.cli
+import collector.ledger_cli
+import collector.trial_cli
 import evidence_api.cli
 import evidence_api.web.cli
 import metrics.cli
@@ -34,12 +38,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for mounted in (collector.cli.root, metrics.cli.app, evidence_api.web.cli.app, adapters.cli.app, simulators.cli.app):
+for mounted in (
+    collector.cli.root,
+    metrics.cli.app,
+    evidence_api.web.cli.app,
+    collector.trial_cli.app,
+    simulators.cli.app,
+):
     app.add_typer(mounted)
 app.add_typer(collector.cli.register_app, name="register")
 app.add_typer(collector.cli.records_app, name="records")
 app.add_typer(collector.cli.store_app, name="store")
-app.add_typer(collector.cli.ledger_app, name="ledger")
+app.add_typer(collector.ledger_cli.app, name="ledger")
+app.add_typer(adapters.modbus.cli.app, name="modbus")
+app.add_typer(adapters.mqtt.cli.app, name="mqtt")
+app.add_typer(adapters.opcua.cli.app, name="opcua")
 app.add_typer(evidence_api.cli.pack, name="pack")
 app.command("verify")(evidence_api.cli.verify)
 

@@ -1,6 +1,6 @@
 """The adapter contract: what the collector asks of a protocol, and nothing else.
 
-`async run(emit)` polls or listens until cancelled. `await emit(batch)` returns after the frame's fdatasync: that is what
+`async run(emit)` polls or listens until cancelled. `await emit(*batches)` returns after the frame's fdatasync: that is what
 "acknowledged" means everywhere (an MQTT message is acknowledged to the broker only then).
 One device's failure is a batch with its outcome; `run` never raises because of a machine, only because of a bug.
 An adapter gets the clock from outside and asks it, never `time`: a driven clock replays recorded days.
@@ -22,7 +22,18 @@ from adapters.batch import Batch, Outcome
 if TYPE_CHECKING:
     from adapters.template import Source
 
-Emit = Callable[[Batch], Awaitable[None]]
+
+class Emit(Protocol):
+    """What the collector gives an adapter to hand over rows with."""
+
+    def __call__(self, *batches: Batch, urgent: bool = False) -> Awaitable[None]:
+        """Awaited, it returns once all of them are on disk, in one frame: one call for what came together, not a task per batch.
+
+        Live, a frame is written each second (`flush_ms`). `urgent`: the peer sends nothing more until this is acknowledged, so the frame is
+        written within a few hundredths of a second, with whatever else is waiting. MQTT at QoS 1 and 2: mosquitto has 20 messages in
+        flight and does not say so; urgent once about half of that is unacknowledged, or 20 messages a second are all there will be.
+        """
+        ...
 
 
 class Clock(Protocol):

@@ -7,13 +7,14 @@ A newcomer adds a module, a line in `ADAPTERS` and a section in CHECKLIST.yaml. 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 
 from adapters.contract import Adapter, Site
 from adapters.modbus.adapter import ModbusAdapter
 from adapters.mqtt.adapter import MqttAdapter
+from adapters.mqtt.sparkplug.adapter import SparkplugAdapter
 from adapters.opcua.adapter import OpcUaAdapter
+from adapters.quiet import quiet_libraries
 from adapters.template import Source, source_of
 from config.register import Register
 
@@ -24,9 +25,8 @@ ADAPTERS: dict[str, Factory] = {
     "modbus": ModbusAdapter,
     "mqtt": MqttAdapter,
     "opcua": OpcUaAdapter,
+    "sparkplug": SparkplugAdapter,
 }
-
-_LIBRARIES = ("pymodbus", "asyncua", "paho")
 
 
 def connections(register: Register, now_us: int) -> dict[Link, list[Source]]:
@@ -47,9 +47,3 @@ def adapter_of(sources: Sequence[Source], site: Site) -> Adapter:
 def build(register: Register, site: Site) -> list[Adapter]:
     """The adapters of a register. Needs a running event loop."""
     return [adapter_of(sources, site) for sources in connections(register, site.clock.now_us()).values()]
-
-
-def quiet_libraries() -> None:
-    """The libraries log each failed attempt; we log a device once down and once back (adapters/health.py)."""
-    for name in _LIBRARIES:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

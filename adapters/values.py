@@ -1,7 +1,7 @@
 """From what a protocol delivered to a value of the point's declared type, with its quality.
 
 In: a raw number, text or truth value as decoded from the wire. Out: `(value, quality)`; value None when it cannot be had.
-Scaling (`scale`) is exact decimal arithmetic, then one rounding into the declared type; an integer point with a fraction is refused.
+Raw x `scale` + `offset` is exact decimal arithmetic, then one rounding into the declared type; an integer point with a fraction is refused.
 Out of the engineering range: the value is kept, its quality is Bad_OutOfRange (IEC 62541-4 §7.39). Never clamped, never zero.
 A `no_value` text (an MTConnect agent's UNAVAILABLE) is kept in a text point and missing elsewhere, of quality Bad_NoData.
 """
@@ -21,7 +21,8 @@ Cast = Callable[[object], tuple[Value | None, int]]
 BAD_OUT_OF_RANGE = 0x803C_0000
 BAD_TYPE_MISMATCH = 0x8074_0000
 
-_EXACT = Context(prec=400)  # a 64-bit float times a written scale has fewer digits
+_EXACT = Context(prec=1500)  # a 64-bit float times a written scale, plus a written offset, has fewer digits
+_ONE, _ZERO = Decimal(1), Decimal(0)
 _F32_MAX = 3.4028234663852886e38
 _I64 = (-(2**63), 2**63 - 1)
 _U64 = (0, 2**64 - 1)
@@ -30,7 +31,8 @@ _U64 = (0, 2**64 - 1)
 def compile_cast(point: Point) -> Cast:
     """The function that turns raw values of this point into `(value, quality)`."""
     convert = _CONVERT[ValueType(point.type)]
-    scale, low, high = point.scale, point.low, point.high
+    scale, offset, low, high = point.scale, point.offset, point.low, point.high
+    linear = scale is not None or offset is not None
     no_value = frozenset(text.casefold() for text in point.no_value)
 
     def cast(raw: object) -> tuple[Value | None, int]:
@@ -38,8 +40,8 @@ def compile_cast(point: Point) -> Cast:
             return None, BAD_NO_DATA
         if isinstance(raw, str) and no_value and raw.split("|", 1)[0].strip().casefold() in no_value:
             return (raw if convert is _text else None), BAD_NO_DATA
-        if scale is not None:
-            raw = _scaled(raw, scale)
+        if linear:
+            raw = _scaled(raw, scale, offset)
         value = convert(raw)
         if value is None:
             return None, BAD_DECODING if isinstance(raw, int | float | Decimal) else BAD_TYPE_MISMATCH
@@ -48,11 +50,11 @@ def compile_cast(point: Point) -> Cast:
     return cast
 
 
-def _scaled(raw: object, scale: Decimal) -> object:
-    """Raw times scale, exactly; what is not a finite number is left as it came."""
+def _scaled(raw: object, scale: Decimal | None, offset: Decimal | None) -> object:
+    """Raw times scale plus offset, exactly; what is not a finite number is left as it came."""
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw):
         return raw
-    return _EXACT.multiply(Decimal(raw), scale)
+    return _EXACT.fma(Decimal(raw), _ONE if scale is None else scale, _ZERO if offset is None else offset)
 
 
 def _range_quality(value: Value, low: Decimal | None, high: Decimal | None) -> int:

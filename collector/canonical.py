@@ -18,9 +18,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from adapters.batch import NUMPY_TYPE, Template, ValueType
+from collector.store.schema import SERVER
 
 PRESENCE, PROCESS, LATE = "presence", "process", "late"
-PRESENCE_ROW = np.dtype([("source_us", "<i8"), ("lag_us", "<i8"), ("outcome", "u1"), ("q", "<u4")])
+_STORED = [("source_us", "<i8"), ("lag_us", "<i8"), ("outcome", "u1"), ("q", "<u4")]
+PRESENCE_ROW = np.dtype([*_STORED, ("has_server", "u1"), ("server_us", "<i8")])
 _ROWS, _COMMIT = b"plantproof-rows/1\n", b"plantproof-commit/1\n"
 _NAN = {ValueType.F32: np.uint32(0x7FC00000), ValueType.F64: np.uint64(0x7FF8000000000000)}
 
@@ -38,10 +40,14 @@ class RowBytes:
 
 
 def presence_rows(frame: pl.DataFrame) -> RowBytes:
-    """Columns source_us, lag_us, outcome, q -> presence class."""
-    rows = np.empty(len(frame), PRESENCE_ROW)
-    for name in PRESENCE_ROW.names or ():
+    """Columns source_us, lag_us, outcome, q, server_lag_us (where any) -> presence class."""
+    rows = np.zeros(len(frame), PRESENCE_ROW)
+    for name, _ in _STORED:
         rows[name] = frame[name].to_numpy()
+    if SERVER in frame.columns:
+        server_us = frame["source_us"] + frame[SERVER]
+        rows["has_server"] = server_us.is_not_null().to_numpy()
+        rows["server_us"] = server_us.fill_null(0).to_numpy()
     return RowBytes(rows.tobytes(), np.arange(len(frame) + 1, dtype=np.int64) * PRESENCE_ROW.itemsize)
 
 

@@ -2,7 +2,8 @@
 
 In: `Batch`es and identities from adapters. Out: journal frames; `await emit(batch)` returns after their fdatasync.
 Owns the hour: the first frame of a new hour closes the one before it and says by which clock. Cutting is a policy: `live` one frame per
-`flush_ms` and a file per ten minutes; `driven` a frame for what was emitted at once and a file per day. Same functions either way.
+`flush_ms`, sooner when somebody cannot go on without, and a file per ten minutes; `driven` a frame for what was emitted at once and a
+file per day. Same functions either way.
 Refuses (`CaptureError`): a clock that jumps forward by more than an hour while nothing synchronises it. Stops loudly, loses nothing.
 """
 
@@ -12,11 +13,12 @@ import asyncio
 import hashlib
 import platform
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from adapters.batch import Batch
+from adapters.batch import Batch, BatchError
 from adapters.contract import Identity
 from collector.clock import Clock, SystemClock
 from collector.folder import VERSION, DataFolder
@@ -26,8 +28,12 @@ from collector.ledger import log
 from collector.ledger.entry import Entry
 
 TICK_US = 30_000_000
+URGENT_S = 0.02
 DOUBT_US = 72 * HOUR_US
 DAY_HOURS = 24
+
+
+Waiting = list[tuple[tuple[Batch, ...], asyncio.Future[int]]]
 
 
 class CaptureError(Exception):
@@ -57,7 +63,8 @@ class Capture:
         on_rotate: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._folder, self._clock, self._cutting, self._on_rotate = folder, clock, cutting, on_rotate
-        self._waiting: list[tuple[Batch, asyncio.Future[int]]] = []
+        self._waiting: Waiting = []
+        self._hurry = asyncio.Event()
         self._flushing: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._bucket = -1
@@ -96,10 +103,17 @@ class Capture:
         self._folder.append(*self._software(now_us), Entry("start", now_us // 1000, "collector", leaf))
         await self._rotated()
 
-    async def emit(self, batch: Batch) -> None:
-        """Acknowledged when this returns: the batch is on disk. Errors: `JournalError`, and everybody waiting gets it."""
+    async def emit(self, *batches: Batch, urgent: bool = False) -> None:
+        """Acknowledged when this returns: the batches are on disk, in one frame. `urgent`: see `adapters.contract.Emit`.
+
+        Errors: `JournalError`, and everybody waiting gets it; `BatchError` for rows that are not of their template: nobody else does.
+        """
+        if not batches:
+            return
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append((batch, future))
+        self._waiting.append((batches, future))
+        if urgent:
+            self._hurry.set()
         self._schedule()
         await future
 
@@ -131,7 +145,11 @@ class Capture:
 
     async def _flush_soon(self) -> None:
         if self._cutting.flush_ms:
-            await asyncio.sleep(self._cutting.flush_ms / 1000)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._cutting.flush_ms / 1000):
+                    await self._hurry.wait()
+                    now_s = asyncio.get_running_loop().time()
+                    await asyncio.sleep(URGENT_S - now_s % URGENT_S)  # a grid: all that is urgent shares a frame, too
         else:
             await asyncio.sleep(0)  # whatever is emitted in this turn of the loop shares a frame
         await self._flush()
@@ -140,13 +158,13 @@ class Capture:
         """One frame for all that waits; then everybody is told."""
         async with self._lock:
             waiting, self._waiting = self._waiting, []
+            self._hurry.clear()
             if not waiting:
                 return
             try:
                 now_us = self._clock.now_us()
                 rotated = await self._turn(now_us)
-                batches = [b for b, _ in waiting]
-                seq = await self._durably(self._journal.append_rows, batches, now_us)
+                seq, waiting = await self._append(waiting, now_us)
             except BaseException as err:
                 for _, future in waiting:
                     if not future.done():
@@ -160,7 +178,7 @@ class Capture:
                     raise
                 return
             self._newest_us = now_us
-            self.frames, self.rows = self.frames + 1, self.rows + sum(len(b) for b in batches)
+            self.frames, self.rows = self.frames + bool(waiting), self.rows + sum(map(len, _batches(waiting)))
             for _, future in waiting:
                 if not future.done():
                     future.set_result(seq)
@@ -169,6 +187,16 @@ class Capture:
         if self._waiting:  # last, with no await behind it: whoever emits from here on starts a flush of their own
             self._flushing = None
             self._schedule()
+
+    async def _append(self, waiting: Waiting, now_us: int) -> tuple[int, Waiting]:
+        """One frame: its number, and who is in it. Rows that are not of their template are told to their adapter alone."""
+        try:
+            return await self._durably(self._journal.append_rows, _batches(waiting), now_us), waiting
+        except BatchError:
+            sound = [(together, future) for together, future in waiting if not _refused(together, future)]
+            if not sound:
+                return self._journal.seq, sound
+            return await self._durably(self._journal.append_rows, _batches(sound), now_us), sound
 
     async def _control(self, control: dict[str, Any]) -> None:
         async with self._lock:
@@ -213,6 +241,21 @@ class Capture:
         body = {"version": VERSION, "python": platform.python_version(), "digest": program_digest()}
         last = log.last_of(self._folder.ledger, "software")
         return [] if last and last.body == body else [Entry("software", now_us // 1000, "collector", body)]
+
+
+def _batches(waiting: Waiting) -> list[Batch]:
+    return [batch for together, _ in waiting for batch in together]
+
+
+def _refused(batches: tuple[Batch, ...], future: asyncio.Future[int]) -> bool:
+    try:
+        for batch in batches:
+            batch.as_columns()
+    except BatchError as err:
+        if not future.done():
+            future.set_exception(err)
+        return True
+    return False
 
 
 def program_digest() -> str:

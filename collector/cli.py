@@ -1,4 +1,4 @@
-"""Commands of the collector: init, run, status, register, records, store, ledger.
+"""Commands of the collector: init, run, status, register, records, store.
 
 In: a data folder and files a person wrote. Out: tables on stdout (or JSON with --json), talk on stderr. Errors travel up to the front door
 (plantproof.py), which gives them their exit code. Nothing here is imported by the web process.
@@ -27,7 +27,6 @@ register_app = typer.Typer(help="设备台账 (the register)", no_args_is_help=T
 records_app = typer.Typer(help="批次与工序记录、停机登记 (records and exclusions)", no_args_is_help=True)
 exclusion_app = typer.Typer(help="计划停机登记 (exclusions)", no_args_is_help=True)
 store_app = typer.Typer(help="数据存储 (the store)", no_args_is_help=True)
-ledger_app = typer.Typer(help="台账链 (the ledger)", no_args_is_help=True)
 records_app.add_typer(exclusion_app, name="exclusion")
 
 DEFAULT_DATA = Path("plantproof-data")
@@ -280,52 +279,6 @@ def store_restore_lines(data: Data = DEFAULT_DATA) -> None:
     for hour in wrong:
         out.print(f"  {hour}: 重算的根与封存的不同 (root differs from the seal)", markup=False)
     raise typer.Exit(6 if wrong else 0)
-
-
-@ledger_app.command("verify")
-def ledger_verify(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """核对账本：逐条、树根、签名、每小时的行 (entries, root, signature, the lines of every hour)."""
-    from collector.audit import audit
-
-    report = audit(data)
-    if as_json:
-        _json(report.to_json())
-    else:
-        out = Console()
-        for ok, text in report.steps:
-            out.print(f"{'✔' if ok else '✘'} {text}", markup=False, soft_wrap=True)
-        out.print(
-            "本机核对不能证明外部锚定之前未被重写 (a local check cannot show what happened before an external anchor)",
-            markup=False,
-        )
-    raise typer.Exit(0 if report.sound else 6)
-
-
-@ledger_app.command("show")
-def ledger_show(
-    first: Annotated[int | None, typer.Option("--from", min=0, help="从第几条起，缺省看末尾 (first index)")] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="条数 (how many)")] = 10,
-    data: Data = DEFAULT_DATA,
-    as_json: AsJson = False,
-) -> None:
-    """看账本条目 (show entries)."""
-    from collector.folder import open_folder
-    from collector.ledger import log
-
-    entries = log.read_entries(open_folder(data).ledger)
-    start = max(0, len(entries) - count) if first is None else first
-    rows = [
-        {"index": i, "t": e.t, "at": _iso(e.at_ms * 1000), "actor": e.actor, "body": e.body}
-        for i, e in enumerate(entries[start : start + count], start)
-    ]
-    if as_json:
-        _json(rows)
-        return
-    for row in rows:
-        body = json.dumps(row["body"], ensure_ascii=False)
-        Console().print(
-            f"{row['index']:>6}  {row['at']}  {row['t']:<12} {row['actor']}  {body}", markup=False, soft_wrap=True
-        )
 
 
 def _settings(path: Path) -> Any:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 import msgpack
@@ -20,7 +20,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from adapters.batch import NUMPY_TYPE, Batch, Column, Template, ValueType
+from adapters.batch import NO_TIME, NUMPY_TYPE, Batch, Column, Columns, Template, ValueType, columns_of
 
 HEADER = struct.Struct("<4sB3xQIqII32sI")
 MAGIC = b"PPJ1"
@@ -46,6 +46,7 @@ class Block:
     quality: NDArray[np.uint32]
     columns: tuple[Column, ...]
     point_quality: tuple[NDArray[np.uint32] | None, ...]
+    server_us: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,29 +158,44 @@ def read_frames(raw: bytes, *, rows: bool = True) -> Iterator[Frame]:
 def _block(batches: list[Batch]) -> list[Any]:
     """Columns of batches of one template, end to end. A second of a plant is hundreds of batches of one row: no work per value."""
     template = batches[0].template
-    lengths = [len(b.source_us) for b in batches]
+    parts = list(_as_columns(template, batches))
+    lengths = [len(p.source_us) for p in parts]
     columns = [
         _column(own, kind, lengths)
-        for own, (_, kind) in zip(zip(*(b.columns for b in batches), strict=True), template.columns, strict=True)
+        for own, (_, kind) in zip(zip(*(p.columns for p in parts), strict=True), template.columns, strict=True)
     ]
-    row_quality = [b.quality for b in batches]
+    row_quality = [p.quality for p in parts]
     qualities = [
         _joined([row if own is None else own for own, row in zip(point, row_quality, strict=True)], "<u4")
         if _any_given(point)
         else None
-        for point in zip(*(b.point_quality for b in batches), strict=True)
+        for point in zip(*(p.point_quality for p in parts), strict=True)
     ]
-    return [
+    block = [
         template.id,
         [b.device for b in batches],
-        np.array(lengths, "<u4").tobytes(),
-        _joined([b.source_us for b in batches], "<i8"),
-        _joined([b.lag_us for b in batches], "<i8"),
-        _joined([b.outcome for b in batches], "u1"),
+        np.array(list(map(len, batches)), "<u4").tobytes(),
+        _joined([p.source_us for p in parts], "<i8"),
+        _joined([p.lag_us for p in parts], "<i8"),
+        _joined([p.outcome for p in parts], "u1"),
         _joined(row_quality, "<u4"),
         columns,
         qualities,
     ]
+    servers = [p.server_us for p in parts]
+    if _any_given(servers):
+        stamps = [np.full(n, NO_TIME) if s is None else s for s, n in zip(servers, lengths, strict=True)]
+        block.append(_joined(stamps, "<i8"))
+    return block
+
+
+def _as_columns(template: Template, batches: list[Batch]) -> Iterator[Columns]:
+    """What the batches hold, in order; the rows of those that are not columns yet become columns together."""
+    for are_rows, run in groupby(batches, key=lambda b: b.rows is not None):
+        if are_rows:
+            yield columns_of(template, [row for batch in run for row in batch.rows or ()])
+        else:
+            yield from (batch.as_columns() for batch in run)
 
 
 def _column(parts: tuple[Column, ...], kind: ValueType, lengths: list[int]) -> list[Any]:
@@ -204,7 +220,8 @@ def _joined(parts: Sequence[NDArray[Any]], dtype: str) -> bytes:
 
 
 def _read_block(body: list[Any], templates: dict[str, Template]) -> Block:
-    template_id, devices, counts, source, lag, outcome, quality, columns, qualities = body
+    template_id, devices, counts, source, lag, outcome, quality, columns, qualities = body[:9]
+    server = body[9] if len(body) > 9 else None
     template = templates[template_id]
     source_us = np.frombuffer(source, "<i8")
     n = len(source_us)
@@ -225,7 +242,9 @@ def _read_block(body: list[Any], templates: dict[str, Template]) -> Block:
         np.frombuffer(quality, "<u4"),
         tuple(read),
         tuple(None if q is None else np.frombuffer(q, "<u4") for q in qualities),
+        None if server is None else np.frombuffer(server, "<i8"),
     )
-    if int(block.counts.sum()) != n or any(len(c.values) != n for c in read) or len(devices) != len(counts) // 4:
+    found = [*(len(c.values) for c in read), n if block.server_us is None else len(block.server_us)]
+    if int(block.counts.sum()) != n or found.count(n) != len(found) or len(devices) != len(counts) // 4:
         raise FrameError("expected columns of one length")
     return block

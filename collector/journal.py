@@ -94,7 +94,7 @@ class Journal:
     def append_rows(self, batches: Iterable[Batch], now_us: int) -> int:
         """One durable frame of batches; its sequence number."""
         self._open_file()
-        body, named = rows_body(batches, self._known)
+        body, named = rows_body(batches, self._known)  # errors: `BatchError`, and nothing is written
         seq = self._append(ROWS, body, now_us)
         self._known |= named  # only now: a frame that could not be packed has named nothing
         return seq

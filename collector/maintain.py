@@ -13,7 +13,8 @@ import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby, zip_longest
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from collector import journal
@@ -27,14 +28,13 @@ from collector.seal import Identities, SealedHour, seal_hours
 from collector.store.catalog import Catalog, open_catalog
 from collector.store.lines import write_hours
 from collector.store.merge import columns_in, merged
-from collector.store.rows import rows_of_hours
-from collector.store.schema import tables_of
-from collector.store.segment import by_device, in_row_groups, write_segment
+from collector.store.portions import row_groups
+from collector.store.rows import ROWS_AT_ONCE, device_ranges, rows_of_hours
+from collector.store.segment import write_segment
 
 DAY_HOURS = 24
 MAX_FACT_BYTES = 32_768  # of an identity leaf: an entry holds 65,535 bytes
 SPAN_HOURS = 72  # more missed hours than this become one leaf
-ROWS_AT_ONCE = 1_000_000  # bounds the memory of one sealing pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +53,22 @@ def maintain(folder: DataFolder) -> MaintainReport:
     with _alone(folder), open_catalog(folder, repair=True) as catalog:
         quarantined = catalog.sweep()  # 1
         paths = journal.files(folder.journal)
-        frames = _read(paths, catalog.last_seq())
-        made = _make_segments(folder, catalog, frames)  # 2
+        frames = _read(paths)
+        made = _make_segments(folder, catalog, paths, frames)  # 2
         sealed = _seal(folder, catalog, frames)  # 3
         days = _merge(folder, catalog)  # 4
         removed = _remove_done(folder, catalog, paths, frames)  # 5
         return MaintainReport(made, sealed, days, removed, tuple(quarantined))
 
 
-def _read(paths: Sequence[Path], done: int) -> list[list[Frame]]:
-    """Frames by file; rows only of closed files that are not segments yet."""
-    found = []
-    for path, following in zip_longest(paths, paths[1:]):
-        wanted = following is not None and int(following.stem) - 1 > done
-        found.append(list(journal.read_file(path, tail=following is None, rows=wanted)))
-    return found
+def _read(paths: Sequence[Path]) -> list[list[Frame]]:
+    """Frames by file, without their rows."""
+    return [list(journal.read_file(p, tail=p == paths[-1], rows=False)) for p in paths]
 
 
-def _make_segments(folder: DataFolder, catalog: Catalog, files: Sequence[Sequence[Frame]]) -> int:
+def _make_segments(
+    folder: DataFolder, catalog: Catalog, paths: Sequence[Path], files: Sequence[Sequence[Frame]]
+) -> int:
     made = 0
     for i, frames in enumerate(files[:-1]):  # the newest file is still being written
         rows = [f for f in frames if f.kind == ROWS]
@@ -85,15 +83,18 @@ def _make_segments(folder: DataFolder, catalog: Catalog, files: Sequence[Sequenc
         )
         about = {"level": "day" if whole_day else "open", "first_seq": frames[0].seq, "last_seq": frames[-1].seq}
         new = []
-        for template, table in tables_of(rows).items():
-            path = (
-                _day_path(max(days), template.id) if whole_day else f"open/{frames[0].seq:016d}-{template.id}.parquet"
-            )
-            groups = list(by_device(table)) if whole_day else in_row_groups(table)
-            new.append((write_segment(folder.segments, path, template, groups, about), template))
+        for found in row_groups(_row_frames(paths[i]), folder.segments / "open", per_device=whole_day):
+            name = found.template.id
+            path = _day_path(max(days), name) if whole_day else f"open/{frames[0].seq:016d}-{name}.parquet"
+            segment = write_segment(folder.segments, path, found.template, found.tables, about, found.columns)
+            new.append((segment, found.template))
         catalog.replace(new)
         made += len(new)
     return made
+
+
+def _row_frames(path: Path) -> Iterator[Frame]:
+    return (f for f in journal.read_file(path) if f.kind == ROWS)
 
 
 def _seal(folder: DataFolder, catalog: Catalog, files: Sequence[Sequence[Frame]]) -> int:
@@ -126,7 +127,9 @@ def _seal_each(folder: DataFolder, catalog: Catalog, due: Sequence[HourFacts]) -
             new = _identity_leaves(facts, known, before)
             leaves.append(new)
             identities.append(Identities(folder.origin_class, {d: (r, o) for d, (r, o, _) in known.items()}))
-        sealed = seal_hours(part, revisions, lambda a, b: rows_of_hours(folder, catalog, a, b), identities, seed)
+        ranges = device_ranges(folder, catalog, part[0].hour - 1, part[-1].hour + 1, ROWS_AT_ONCE)
+        read = partial(rows_of_hours, folder, catalog)
+        sealed = seal_hours(part, revisions, read, identities, seed, ranges)
         _record(folder, sealed, leaves)
 
 

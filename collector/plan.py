@@ -6,9 +6,10 @@ In: register revisions with their effective times, hours. Out: `HourPlan`, plain
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.revisions import RegisterRevision
+from collector.store.rows import DeviceRange
 from config.points import PointSet
 from config.register import Closure, Device
 
@@ -34,6 +35,12 @@ class HourPlan:
     register_rev: int
     devices: tuple[DevicePlan, ...]
     closures: tuple[Closure, ...]
+
+    def only(self, devices: DeviceRange) -> HourPlan:
+        """The plan of the devices in a range."""
+        first, end = devices
+        kept = tuple(d for d in self.devices if first <= d.device.id and (end is None or d.device.id < end))
+        return replace(self, devices=kept)
 
 
 def plan_hour(revisions: Sequence[RegisterRevision], hour: int) -> HourPlan:

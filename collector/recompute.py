@@ -8,6 +8,7 @@ Refuses (`StoreError`): an hour that no seal covers.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from collector.folder import DataFolder
 from collector.hours import HourFacts, hour_text, parse_hour
@@ -17,7 +18,7 @@ from collector.revisions import registers
 from collector.seal import Identities, SealedHour, seal_hours
 from collector.store.catalog import open_catalog
 from collector.store.lines import write_hours
-from collector.store.rows import rows_of_hours
+from collector.store.rows import ROWS_AT_ONCE, device_ranges, rows_of_hours
 from collector.store.segment import StoreError
 
 
@@ -32,9 +33,9 @@ def recompute_hours(folder: DataFolder, hours: Iterable[int]) -> dict[int, Seale
             if hour not in facts:
                 raise StoreError(f"{hour_text(hour)}: expected a sealed hour, found no seal for it")
             part, identities = facts[hour]
-            (found[hour],) = seal_hours(
-                [part], revisions, lambda a, b: rows_of_hours(folder, catalog, a, b), [identities], seed
-            )
+            ranges = device_ranges(folder, catalog, hour - 1, hour + 1, ROWS_AT_ONCE)
+            read = partial(rows_of_hours, folder, catalog)
+            (found[hour],) = seal_hours([part], revisions, read, [identities], seed, ranges)
     return found
 
 

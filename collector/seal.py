@@ -23,10 +23,13 @@ from collector.ledger.entry import Entry
 from collector.plan import HOUR_US, HourPlan, plan_hour
 from collector.readings import Readings, contact_time, read_rows
 from collector.revisions import RegisterRevision
+from collector.store.rows import ALL, DeviceRange
 from config.points import PointSet
 
 Rows = Mapping[Template, pl.DataFrame]
-RowsOf = Callable[[int, int], Rows]  # (first hour, end hour) -> rows by template, in journal order per device
+RowsOf = Callable[
+    [int, int, DeviceRange], Rows
+]  # hours [first, end), devices -> rows by template, in journal order per device
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +60,30 @@ def seal_hours(
     rows_of: RowsOf,
     identities: Sequence[Identities],
     salt_seed: bytes,
+    ranges: Sequence[DeviceRange] = (ALL,),
 ) -> list[SealedHour]:
-    """Consecutive hours, each with its own facts and identities. Errors: none of its own."""
+    """Consecutive hours, each with its own facts and identities. Errors: none of its own.
+
+    A line depends on its own device only, so devices are taken in `ranges`, and only one range's rows are held at a time.
+    """
     plans = [plan_hour(revisions, f.hour) for f in facts]  # 1
     first, end = facts[0].hour, facts[-1].hour + 1
-    raw = rows_of(first - 1, end)
-    rows = {t: with_carried(f, t, first, end) for t, f in raw.items() if len(f)}  # 2
     down = [
         Down(f.hour, f.hour * HOUR_US + a * 1_000_000, f.hour * HOUR_US + b * 1_000_000)
         for f in facts
         for a, b in f.down
     ]
-    reduced = reduce_hours(_readings(rows, plans), plans, down)  # 3
-    by_hour = _lines(reduced, rows, {f.hour: i for f, i in zip(facts, identities, strict=True)}, salt_seed)  # 4, 5
+    who = {f.hour: i for f, i in zip(facts, identities, strict=True)}
+    by_hour: dict[int, list[bytes]] = {f.hour: [] for f in facts}
+    for devices in ranges:
+        raw = rows_of(first - 1, end, devices)
+        rows = {t: with_carried(f, t, first, end) for t, f in raw.items() if len(f)}  # 2
+        part = [p.only(devices) for p in plans]
+        reduced = reduce_hours(_readings(rows, part), part, down)  # 3
+        for hour, made in _lines(reduced, rows, who, salt_seed).items():  # 4
+            by_hour[hour] += made
     return [
-        SealedHour(f.hour, lines := tuple(sorted(by_hour.get(f.hour, []))), _leaf(f, p, lines))
+        SealedHour(f.hour, lines := tuple(sorted(by_hour[f.hour])), _leaf(f, p, lines))  # 5, 6
         for f, p in zip(facts, plans, strict=True)
     ]
 

@@ -14,6 +14,7 @@ from config.connections import Modbus, Mqtt, OpcUa, Sparkplug
 from config.points import Point, PointSet
 
 NODE_ID = re.compile(r"^((ns=\d+|nsu=[^;]+);)?[isgb]=.+$")
+_COLUMN = re.compile(r"^\$(?:\.([^\s.\[\]]+)|\['([^']+)'\])$")
 BIT_TABLES = ("coil", "discrete_input")
 _WORDS = {"u32": 2, "i32": 2, "f32": 2, "bcd32": 2, "u64": 4, "i64": 4, "f64": 4, "bcd64": 4}
 
@@ -77,6 +78,8 @@ def _forbidden_problem(connection: Modbus, table: str, first: int, last: int, wh
 def _opcua(connection: OpcUa, point: Point) -> str:
     if point.node is None or not NODE_ID.match(point.node):
         return f'expected node such as "ns=2;s={{device}}.Speed" for opcua, found {point.node!r}'
+    if connection.backups and re.match("ns=0*[1-9]", point.node):  # the backup's index may be another namespace's
+        return f'expected node such as "nsu=urn:x;s=Speed" where there are backups, found {point.node!r}'
     if point.events is not None and (point.type != "str" or connection.mode != "subscribe"):
         return 'expected type "str" and mode "subscribe" for a point with events'
     return ""
@@ -106,6 +109,11 @@ def _modbus_range(connection: Modbus, point: Point, table: str, address: int) ->
 def _mqtt(connection: Mqtt, point: Point) -> str:
     if point.path is None and connection.payload != "plain" and "{point}" not in connection.topic:
         return 'expected path such as "$.speed" for mqtt, found none'
+    column = _COLUMN.match(point.path or "") if connection.payload == "csv" else None
+    if column is not None and (column[1] or column[2]) not in connection.csv_columns:
+        return (
+            f"expected one of csv_columns {list(connection.csv_columns)} or a place such as $[2], found {point.path!r}"
+        )
     return ""
 
 

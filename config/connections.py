@@ -16,6 +16,7 @@ from config.points import PATH
 
 _OPC_URL = r"^opc\.tcp://[^\s/]+(:\d+)?(/.*)?$"
 _TOPIC = r"^[^#+]*$"
+_PORT = re.compile(r"^[a-z.]+://[^\s/:]+:(\d+)")
 _REGISTERS = re.compile(r"^(coil|discrete_input|holding_register|input_register):(\d{1,5})-(\d{1,5})$")
 
 
@@ -66,6 +67,12 @@ class OpcUa(_Link):
             raise ValueError("expected user_certificate and user_key together, found one of them")
         if self.username and self.user_certificate:
             raise ValueError("expected a user name or a user certificate, found both")
+        for name, url in (("endpoint", self.endpoint), *(("backups", b) for b in self.backups)):
+            if "@" in url.removeprefix("opc.tcp://").partition("/")[0]:  # it would stand in the log and in each message
+                raise ValueError(f"{name}: expected no user name in the address, use username and password_env")
+            port = _PORT.match(url)
+            if port is not None and not 1 <= int(port[1]) <= 65535:
+                raise ValueError(f"{name}: expected a port of 1-65535, found {port[1]}")
         return self
 
 
@@ -136,7 +143,7 @@ class _Broker(_Link):
         "protocol", "broker", "version", "username", "password_env", "client_id", "ca_file", "certificate", "key",
     )  # fmt: skip
 
-    broker: str = Field(pattern=r"^(mqtts?|wss?)://[^\s/:]+(:\d+)?(/[^\s]*)?$")
+    broker: str = Field(pattern=r"^(mqtts?|wss?)://[^\s/:]+(:\d{1,5})?(/[^\s]*)?$")
     version: Literal["auto", "3.1.1", "5"] = "auto"
     username: str = ""
     password_env: str = ""  # the secret itself never stands in a file
@@ -149,6 +156,9 @@ class _Broker(_Link):
     def _pair(self) -> Self:
         if bool(self.certificate) != bool(self.key):
             raise ValueError("expected certificate and key together, found one of them")
+        port = _PORT.match(self.broker)
+        if port is not None and not 1 <= int(port[1]) <= 65535:
+            raise ValueError(f"broker: expected a port of 1-65535, found {port[1]}")
         return self
 
 

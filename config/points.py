@@ -27,8 +27,8 @@ class Point(Model):
     role: state (value map or running_when), output (part counter 产量计数), auto (automatic mode), program (program or
     recipe number), heartbeat, alarm (报警), process (anything else). key_parameter marks 关键工艺参数 (M07, M13).
     no_value: texts that mean "no value" (an MTConnect agent's UNAVAILABLE), compared without case, up to a "|".
-    path: where in a value or message: `$.a.b[0]`, `$['主轴 温度']`, `$.items[?name=speed].value`. MQTT: in the payload. OPC UA: in
-    an array, matrix or structure; without it a text point holds the whole value as canonical JSON.
+    path (MQTT: in the payload), element (OPC UA, Sparkplug: in an array, matrix, structure, template or data set; without it a text
+    point holds the whole value as canonical JSON): `$.a.b[0]`, `$['主轴 温度']`, `$.items[?name=speed].value`.
     """
 
     name: Id
@@ -42,6 +42,7 @@ class Point(Model):
     scale: Decimal | None = None  # value = raw x scale + offset, exactly
     offset: Decimal | None = None
     path: str | None = Field(default=None, pattern=PATH)
+    element: str | None = Field(default=None, pattern=PATH)
     # OPC UA: node id text, `{device}` is replaced by the device id; namespace by index or `nsu=<uri>;`
     node: str | None = None
     deadband_absolute: Decimal | None = Field(default=None, gt=0)  # the server does not report smaller changes

@@ -78,7 +78,7 @@ def replay_register_toml(
             )
         else:
             connection = (
-                f'{{ protocol = "mqtt", broker = "mqtt://127.0.0.1:{broker_port}", '
+                f'{{ protocol = "mqtt", broker = "mqtt://127.0.0.1:{broker_port}", version = "3.1.1", '
                 f'topic = "{TOPIC.format(machine=machine)}", status_topic = "{STATUS_TOPIC.format(machine=machine)}", '
                 'time_path = "$.ts" }'
             )

@@ -133,6 +133,7 @@ def _connection(machine: Machine, ports: Ports) -> dict[str, object]:
     return {
         "protocol": "mqtt",
         "broker": f"mqtt://127.0.0.1:{ports.mqtt}",
+        "version": "3.1.1",  # amqtt, the demo's broker, does not answer MQTT 5
         "topic": TOPIC.format(device=machine.id),
         "status_topic": STATUS_TOPIC.format(device=machine.id),
         "time_path": "$.ts",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adapters.batch import NUMPY_TYPE, Batch, Column, Outcome, Template, TemplatePoint, ValueType
+from adapters.batch import NO_TIME, NUMPY_TYPE, Batch, Column, Outcome, Template, TemplatePoint, ValueType
 from collector.capture import DRIVEN, Capture, Cutting
 from collector.clock import DrivenClock
 from collector.folder import DataFolder, create_folder
@@ -39,6 +39,7 @@ class Row:
     quality: int = 0
     values: Mapping[str, Value] = field(default_factory=dict)
     qualities: Mapping[str, int] = field(default_factory=dict)
+    server_us: int | None = None
     hour: int = 0  # of its journal position; a driver fills in this and the next
     frame: int = 0
 
@@ -76,7 +77,12 @@ def batch_of(rows: Sequence[Row]) -> Batch:
         np.array([r.quality for r in rows], np.uint32),
         tuple(columns),
         tuple(qualities),
+        None if all(r.server_us is None for r in rows) else np.array([_stamp(r.server_us) for r in rows], np.int64),
     )
+
+
+def _stamp(at_us: int | None) -> int:
+    return NO_TIME if at_us is None else at_us
 
 
 def ok_row(device: str, template: Template, at_us: int, **values: Value) -> Row:

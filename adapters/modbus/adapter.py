@@ -1,27 +1,29 @@
-"""Modbus TCP (Modbus Application Protocol V1.1b3): the units behind one host and port, polled into wide rows.
+"""Modbus (TCP, RTU, RTU over TCP; Application Protocol V1.1b3): the units of one connection, polled into wide rows.
 
 In: the sources of one connection. Out: one wide row per poll and device; a failed poll is a row with its outcome.
 Values have no stamp of their own in Modbus: the source time is the collector's clock when the last block arrived.
-A block that the device refuses makes only its own points bad (a refused range is halved until the bad point stands alone); a unit
-that does not answer moves to a connection aside, so that its timeouts never delay the other units behind the gateway; the time limit of
-units that share a connection is at most a quarter of the shortest interval among them.
-Identity: Read Device Identification (43/14) once per unit, never required. Only the read functions 1-4 and 43 are ever sent.
+One unit never slows another: who is silent is asked ever more rarely, and behind a TCP gateway on a second connection aside, once that
+has proved that it is served (some gateways take one client only, and leave the second in the queue or drop the first).
+When nobody answers on the connection any more it is knocked at each second, whatever the intervals, by the unit that answered last; when it
+answers, all are polled at once. Identity is asked once per contact, never required. Only reads are ever sent (`frames.py`).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import cast
 
 import structlog
 
-from adapters.batch import BAD_DEVICE_FAILURE, BAD_NO_DATA, Batch, Outcome
-from adapters.contract import Clock, Emit, Identify, Identity, OnState, ReadError, Site
-from adapters.health import Backoff, Health
-from adapters.modbus.decode import Decode, compile_decode
-from adapters.modbus.link import DeviceRefusal, ModbusLink
-from adapters.modbus.plan import Block, plan, split
-from adapters.rows import BAD_TIMEOUT, Rows, failed_batch
+from adapters.batch import Batch, Outcome
+from adapters.contract import Emit, Identify, Identity, ReadError, Site
+from adapters.modbus.identity import facts_of, origin_of
+from adapters.modbus.line import Line
+from adapters.modbus.link import ModbusLink
+from adapters.modbus.poll import poll
+from adapters.modbus.unit import Unit
+from adapters.modbus.wire import DeviceRefusal
 from adapters.schedule import Schedule
 from adapters.tasks import together
 from adapters.template import Source
@@ -29,57 +31,49 @@ from config.connections import Modbus
 
 log = structlog.get_logger(__name__)
 
-_OBJECTS = {
-    0: "vendor_name",
-    1: "product_code",
-    2: "revision",
-    3: "vendor_url",
-    4: "product_name",
-    5: "model_name",
-    6: "user_application_name",
-}
 _SHARE_OF_INTERVAL = 0.25
-_ANNOUNCED = {"PlantProof simulator": "simulated", "PlantProof replay": "replay"}
+_KNOCK_S = 0.5  # between two knocks, at least
+_CANARIES = 2  # silent units asked in one knock
+_ALONE_US = 600 * 1_000_000  # before a second connection is tried again where it did not work
+_LINGER_US = 5_000_000  # of a second connection that nobody needs
+_MOST_STORING = 120  # rows of one device that wait for the disk; beyond that it is not asked
+_OVERRUN_US = 900_000  # of each second of the interval: the poll of the slot before is still under way
 
 
 class ModbusAdapter:
-    """One host and port, its units and their schedule."""
+    """One connection, its units and their schedule."""
 
     def __init__(self, sources: Sequence[Source], site: Site) -> None:
-        clock, on_state = site.clock, site.on_state
-        first = cast(Modbus, sources[0].connection)
-        self._clock = clock
-        self._sources = tuple(sources)
-        self._link = ModbusLink(first.host, first.port, clock)
-        self._aside = ModbusLink(first.host, first.port, clock)
-        self._units = {s.device: _Unit(s, clock, on_state) for s in sources}
-        if len(sources) > 1:  # whoever waits behind a unit that just died still has its row within the interval
-            patience_s = _SHARE_OF_INTERVAL * min(s.interval_s for s in sources)
-            for unit in self._units.values():
-                unit.timeout_s = min(unit.timeout_s, patience_s)
+        connection = cast(Modbus, sources[0].connection)
+        self._clock, self._on_state = site.clock, site.on_state
+        self._is_tcp = connection.transport == "tcp"
+        self._link: ModbusLink = (ModbusLink if self._is_tcp else Line)(connection, site.clock)
+        self._second = ModbusLink(connection, site.clock)  # on a serial line never opened
+        self._alone_until_us = 0
+        self._second_used_us = 0
+        self._proving = asyncio.Lock()
+        self._units: dict[str, Unit] = {}
+        self._take_over(sources)
+        self._schedule = Schedule(site.clock, sources)
 
     @property
     def devices(self) -> tuple[str, ...]:
         """Ids of the devices behind this connection."""
-        return tuple(s.device for s in self._sources)
+        return tuple(self._units)
+
+    async def apply(self, sources: Sequence[Source]) -> None:
+        """Take over a newer list. A poll of a device that is gone or another now ends without a row."""
+        self._take_over(sources)
+        self._schedule.apply(sources)
 
     async def run(self, emit: Emit, identify: Identify) -> None:
         """Poll until cancelled."""
-        schedule = Schedule(self._clock, self._sources)
         try:
-            async with together() as polls:
+            async with together() as tasks:
+                tasks.create_task(self._knock(tasks, emit, identify))
                 while True:
-                    for source in await schedule.next():
-                        unit = self._units[source.device]
-                        now = self._clock.now_us()
-                        if unit.phase == "idle":
-                            unit.phase, unit.started_us = "reading", now
-                            polls.create_task(self._poll(unit, emit, identify))
-                        elif unit.phase == "reading":
-                            if now - unit.started_us >= source.interval_s * 500_000:
-                                polls.create_task(_emit(emit, unit.overrun(now)))
-                        else:
-                            log.warning("存储慢于采集间隔 the store is slower than the interval", device=source.device)
+                    for source in await self._schedule.next():
+                        self._due(self._units[source.device], tasks, emit, identify)
         finally:
             await self._close()
 
@@ -90,164 +84,174 @@ class ModbusAdapter:
         finally:
             await self._close()
 
+    def _take_over(self, sources: Sequence[Source]) -> None:
+        known = self._units
+        self._units = {}
+        for source in sources:
+            unit = known.get(source.device)
+            same = unit is not None and unit.source == source
+            self._units[source.device] = (
+                unit if unit is not None and same else Unit(source, self._clock, self._on_state)
+            )
+        self._link.units = len(sources)
+        if len(sources) > 1:
+            most_s = _SHARE_OF_INTERVAL * min(s.interval_s for s in sources)
+            for unit in self._units.values():
+                unit.share(most_s)
+
     async def _close(self) -> None:
         await self._link.close()
-        await self._aside.close()
+        await self._second.close()
 
-    async def _poll(self, unit: _Unit, emit: Emit, identify: Identify) -> None:
+    def _due(self, unit: Unit, tasks: asyncio.TaskGroup, emit: Emit, identify: Identify) -> None:
+        now = self._clock.now_us()
+        if unit.storing >= _MOST_STORING:
+            log.warning("存储慢于采集间隔 the store is slower than the interval", device=unit.source.device)
+        elif not unit.reading:
+            tasks.create_task(self._poll(unit, emit, identify))
+        elif now - unit.started_us >= unit.source.interval_s * _OVERRUN_US:
+            tasks.create_task(self._store(unit, unit.failure(), emit))
+
+    async def _poll(self, unit: Unit, emit: Emit, identify: Identify) -> None:
+        """A poll that is due: a row in any case."""
+        batch, _ = await self._read_and_identify(unit, identify)
+        await self._store(unit, batch, emit)
+
+    async def _read_and_identify(self, unit: Unit, identify: Identify, *, due: bool = True) -> tuple[Batch, bool]:
+        unit.reading, unit.started_us = True, self._clock.now_us()
         try:
-            batch, answered = await self._read(unit)
+            batch, answered = await self._read(unit, due=due)
             if answered and not unit.asked:
-                identity = await self._identity(unit)
-                if identity is not None:
-                    await identify(identity)
-            unit.phase = "storing"
+                await self._identity(unit, identify)
+        finally:
+            unit.reading = False
+        return batch, answered
+
+    async def _store(self, unit: Unit, batch: Batch, emit: Emit) -> None:
+        if self._units.get(unit.source.device) is not unit:
+            return  # a newer register knows it otherwise
+        unit.storing += 1
+        try:
             await emit(batch)
         finally:
-            unit.phase = "idle"
+            unit.storing -= 1
 
-    async def _read(self, unit: _Unit) -> tuple[Batch, bool]:
-        """A poll's row, and whether the unit answered."""
-        device, template = unit.source.device, unit.source.template
-        failure = unit.health.failure
-        if failure is not None and unit.backoff.remaining_s > 0:
-            return failed_batch(device, template, self._clock.now_us(), failure.outcome), False
-        link = self._choose(unit)
+    async def _read(self, unit: Unit, *, due: bool = True) -> tuple[Batch, bool]:
+        """A poll's row, and whether the unit answered. `due` False: a knock, which does not wait for the unit's backoff."""
+        if due and unit.health.failure is not None and unit.backoff.remaining_s > 0:
+            return unit.failure(), False
+        link = await self._choose(unit)
+        unit.limit(alone=link is self._second or len(self._units) == 1)
         try:
-            batch = await unit.read(link)
+            batch = await poll(unit, link)
         except ReadError as err:
-            unit.failed(err, back_off=link.backoff.remaining_s == 0)
-            if err.outcome is Outcome.TIMEOUT and link.connected and len(self._units) > 1:
-                unit.aside = True
-            return failed_batch(device, template, self._clock.now_us(), err.outcome), False
+            silent = link.reached and err.outcome in (Outcome.TIMEOUT, Outcome.UNREACHABLE) and len(self._units) > 1
+            unit.failed(err, back_off=silent or link.connected)  # else the connection's own backoff
+            unit.aside = unit.aside or (silent and self._is_tcp)
+            return unit.failure(), False
         unit.succeeded()
-        unit.aside = False
-        await self._close_aside_if_idle()
+        unit.aside = unit.aside and link is self._second and unit.is_slow
+        await self._close_second_if_idle()
         return batch, True
 
-    async def _close_aside_if_idle(self) -> None:
-        if not any(u.aside for u in self._units.values()):
-            await self._aside.close()
-
-    def _choose(self, unit: _Unit) -> ModbusLink:
-        """The main connection, or the one aside for a unit that did not answer; some gateways take one client only."""
+    async def _choose(self, unit: Unit) -> ModbusLink:
+        """The connection, or the second one for a unit that is silent while others answer."""
         if not unit.aside:
             return self._link
-        return self._link if self._aside.backoff.remaining_s > 0 else self._aside
+        answering = next((u for u in self._units.values() if u.health.failure is None and u.contact_us), None)
+        if answering is None or not await self._second_works(answering):
+            return self._link
+        return self._second
 
-    async def _identity(self, unit: _Unit) -> Identity | None:
-        """Asked after each failure, but not again of a device that ignores the function: that costs a timeout each time."""
-        unit.asked = True
-        objects: dict[int, str] = {}
-        for link in (self._aside, self._link) if len(self._units) > 1 else (self._link,):
-            try:
-                objects = await link.identity(unit.unit, unit.timeout_s)
-            except DeviceRefusal:
-                pass
-            except ReadError as err:
-                unit.ignores_identity = err.outcome is Outcome.TIMEOUT
-                if err.outcome in (Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.DISCONNECTED):
-                    continue  # some gateways take one client only
-            break
-        await self._close_aside_if_idle()
-        facts = tuple(sorted((_OBJECTS.get(i, f"object_{i}"), text) for i, text in objects.items() if text))
-        words = " ".join(objects.get(i, "") for i in (4, 6))
-        origin = next((o for mark, o in _ANNOUNCED.items() if mark in words), "live")
-        return Identity(unit.source.device, facts, origin) if facts else None
-
-
-class _Unit:
-    """One unit (站号) behind the connection: its plan, its health, its next attempt."""
-
-    def __init__(self, source: Source, clock: Clock, on_state: OnState | None) -> None:
-        connection = cast(Modbus, source.connection)
-        self.source = source
-        self.unit = connection.unit
-        self.timeout_s = connection.timeout_ms / 1000
-        self.health = Health(source.device, clock, log, on_state)
-        self.backoff = Backoff(clock)
-        self.phase = "idle"  # idle, reading, storing
-        self.started_us = 0
-        self.aside = False
-        self.asked = False
-        self.ignores_identity = False
-        self._clock = clock
-        blocks = plan(source.points, connection.max_gap, connection.max_registers)
-        self._first_plan = tuple((b, compile_decode(b, source.points)) for b in blocks)
-        self._plan: tuple[tuple[Block, Decode], ...] = self._first_plan
-
-    def failed(self, err: ReadError, *, back_off: bool) -> None:
-        """Note the failure; plan and identity are learned anew, since the device may come back as another."""
-        self.health.failed(err.outcome, str(err))
-        if back_off:
-            self.backoff.failed()
-        self.asked = self.ignores_identity
-        self._plan = self._first_plan
-
-    def succeeded(self) -> None:
-        """Note the contact."""
-        self.health.contact()
-        self.backoff.succeeded()
-
-    def overrun(self, now_us: int) -> Batch:
-        """The row of an interval in which the poll before it had not ended."""
-        failure = self.health.failure
-        outcome = failure.outcome if failure is not None else Outcome.TIMEOUT
-        return failed_batch(self.source.device, self.source.template, now_us, outcome)
-
-    async def read(self, link: ModbusLink) -> Batch:
-        """One poll over all blocks. Errors: `ReadError` when no block was answered."""
-        values: list[object] = [None] * len(self.source.points)
-        missing = [BAD_NO_DATA] * len(self.source.points)
-        answered: list[tuple[Block, Decode]] = []
-        refusals: list[ReadError] = []
-        todo = list(reversed(self._plan))
-        while todo:
-            block, decode = todo.pop()
-            try:
-                raw = await link.read(self.unit, block, self.timeout_s)
-            except DeviceRefusal as err:
-                if err.is_about_the_range and len(block.spans) > 1:
-                    todo += [(b, compile_decode(b, self.source.points)) for b in reversed(split(block))]
+    async def _second_works(self, answering: Unit) -> bool:
+        """Whether the gateway serves a second client: it must answer there for a unit that answers."""
+        async with self._proving:
+            self._second_used_us = self._clock.now_us()
+            if self._second.proven:
+                return True
+            if not self._is_tcp or not self._link.connected or self._clock.now_us() < self._alone_until_us:
+                return False
+            self._second.try_now()
+            for link in (self._second, self._link):  # and then the first: it may have been dropped for the second
+                part = answering.plan[0]
+                try:
+                    await link.read(answering.number, part.block, part.question, answering.timeout_s)
+                except DeviceRefusal:
                     continue
-                refusals.append(err)
-                _mark(missing, [block], BAD_DEVICE_FAILURE)
-                if err.outcome is not Outcome.DEVICE_FAILURE:
-                    break  # the gateway does not reach the unit: the other blocks would only cost time
-            except ReadError as err:
-                refusals.append(err)
-                _mark(missing, [block, *(b for b, _ in todo)], BAD_TIMEOUT)
-                break
-            else:
-                for span, value in zip(block.spans, decode(raw), strict=True):
-                    values[span.index] = value
-                    missing[span.index] = 0
-            answered.append((block, decode))
-        if not any(m == 0 for m in missing):
-            raise refusals[0]
-        if not todo:
-            self._plan = tuple(answered)
-        return self._row(values, missing)
+                except ReadError:
+                    self._alone_until_us = self._clock.now_us() + _ALONE_US
+                    await self._second.close()
+                    return False
+            return True
 
-    def _row(self, values: list[object], missing: list[int]) -> Batch:
+    async def _close_second_if_idle(self) -> None:
+        if not self._second.connected or self._second.busy or any(u.aside for u in self._units.values()):
+            return
+        if self._clock.now_us() - self._second_used_us > _LINGER_US:
+            await self._second.close()
+
+    async def _identity(self, unit: Unit, identify: Identify) -> None:
+        """Asked after each failure, but not again of a device that ignores the question: that costs a time limit each time."""
+        unit.asked = True
+        shared = len(self._units) > 1
+        link = self._second if shared and await self._second_works(unit) else self._link
+        try:
+            facts = await facts_of(link, unit.number, unit.timeout_s)
+        except ReadError as err:
+            unit.ignores_identity = err.outcome is Outcome.TIMEOUT
+            return
+        finally:
+            await self._close_second_if_idle()
+        if unit.facts and facts != unit.facts:
+            unit.learn_anew()
+        unit.facts = facts
+        if facts:
+            await identify(Identity(unit.source.device, facts, origin_of(facts)))
+
+    async def _knock(self, tasks: asyncio.TaskGroup, emit: Emit, identify: Identify) -> None:
+        """While nobody answers: see each second whether somebody is back, and then poll everybody at once."""
+        link = self._link
+        while True:
+            await link.down.wait()
+            absent = False
+            while link.down.is_set():
+                await self._clock.sleep(max(link.backoff.remaining_s, _KNOCK_S if absent else 0.0))
+                if not self._serving():
+                    link.down.clear()  # out of service: nobody is missed
+                    break
+                failing = [u for u in self._units.values() if u.health.failure is not None]
+                try:
+                    await link.open()
+                except ReadError:
+                    absent = True
+                    continue
+                if not link.down.is_set() or (not absent and len(failing) < len(self._units)):
+                    link.down.clear()  # a poll was faster, or an idle connection was dropped, as some servers do
+                elif await self._somebody_is_back(tasks, emit, identify):
+                    self._poll_everybody(tasks, emit, identify)
+                absent = True
+
+    def _serving(self) -> list[Unit]:
         now = self._clock.now_us()
-        typed = [
-            (None, bad) if bad else to_type(value)
-            for to_type, value, bad in zip(self.source.casts, values, missing, strict=True)
-        ]
-        rows = Rows(self.source.device, self.source.template)
-        rows.wide(now, now, [v for v, _ in typed], [q for _, q in typed])
-        batch = rows.batch()
-        if batch is None:
-            raise AssertionError("a poll makes one row")
-        return batch
+        return [u for u in self._units.values() if u.source.in_service(now)]
 
+    async def _somebody_is_back(self, tasks: asyncio.TaskGroup, emit: Emit, identify: Identify) -> bool:
+        free = [u for u in self._serving() if not u.reading]
+        for unit in sorted(free, key=lambda u: -u.contact_us)[:_CANARIES]:
+            batch, answered = await self._read_and_identify(unit, identify, due=False)
+            if answered:
+                tasks.create_task(self._store(unit, batch, emit))
+                return True
+        return False
 
-async def _emit(emit: Emit, batch: Batch) -> None:
-    await emit(batch)
+    def _poll_everybody(self, tasks: asyncio.TaskGroup, emit: Emit, identify: Identify) -> None:
+        now = self._clock.now_us()
+        for unit in self._serving():
+            if not unit.reading and now - unit.contact_us > _KNOCK_S * 1_000_000:
+                tasks.create_task(self._poll_if_there(unit, emit, identify))
 
-
-def _mark(missing: list[int], blocks: list[Block], quality: int) -> None:
-    for block in blocks:
-        for span in block.spans:
-            missing[span.index] = quality
+    async def _poll_if_there(self, unit: Unit, emit: Emit, identify: Identify) -> None:
+        """A poll that is not due: a row only when the unit answers, since its interval has one already."""
+        batch, answered = await self._read_and_identify(unit, identify, due=False)
+        if answered:
+            await self._store(unit, batch, emit)

@@ -5,7 +5,8 @@ The server's limits are read first and honoured: MaxNodesPerBrowse, MaxNodesPerR
 `REFERENCES_PER_NODE`; continuation points are followed at once and released when the walk stops early, so that a server with few of them
 is never left without. A server that says "too much", or does not answer in time, gets half; one that has no continuation point left is
 asked again, node by node.
-Each node is visited once (cycles end there) and the walk stops at `most` nodes: memory and time are bounded.
+Each node is visited once (cycles end there) and the walk stops at `most` nodes, at `_LINKS_PER_NODE` times as many references, and goes
+`_LEVELS_MOST` levels deep: memory and time are bounded.
 A node that refuses to be browsed is counted with its status; the others are not affected. Errors: `ReadError`.
 """
 
@@ -29,6 +30,8 @@ REFERENCES_PER_NODE = 500
 NODES_MOST = 200_000
 _BROWSE_AT_ONCE = 50  # times 500 references of some 200 bytes: below the 16 MiB a message may have (transport.py)
 _READ_AT_ONCE = 1000
+_LEVELS_MOST = 64  # no plant is that deep; a server that makes up children for ever is
+_LINKS_PER_NODE = 10  # references in all, for each node of the limit: a node may stand in several folders
 _TYPE_LEVELS = 40  # no type has that many ancestors; a server that says so is not believed
 _NAMES = 4 + 8 + 16 + 32  # BrowseResultMask (§7.4): NodeClass, BrowseName, DisplayName, TypeDefinition
 _OBJECTS_AND_VARIABLES = 1 + 2
@@ -58,6 +61,7 @@ class Browser:
         self._progress = progress or (lambda *_: None)
         self._browse_limit = _BROWSE_AT_ONCE
         self._read_limit = _READ_AT_ONCE
+        self._references = 0
         self.namespaces: tuple[str, ...] = ()
 
     async def learn(self) -> None:
@@ -74,11 +78,15 @@ class Browser:
         space.nodes.append(await self._root(root))
         space.index[space.nodes[0].key] = 0
         problems: Counter[str] = Counter()
-        done = 0
+        self._references = done = 0
         while done < len(space.nodes) and not space.truncated:
             batch = list(range(done, min(len(space.nodes), done + self._browse_limit)))
             done = batch[-1] + 1
             asked = [i for i in batch if _is_entered(space.nodes[i], i, depth)]
+            deep = [i for i in asked if space.nodes[i].depth >= _LEVELS_MOST]
+            if deep:
+                problems[f"深于 {_LEVELS_MOST} 层 (too deep)"] += len(deep)
+                asked = [i for i in asked if i not in set(deep)]
             await self._children(space, asked, problems, most, depth)
             self._progress("浏览节点", done, len(space.nodes))
         space.problems = dict(problems)
@@ -175,12 +183,13 @@ class Browser:
             _adopt(space, i, references, most, depth)
             taken += len(references)
             point = result.ContinuationPoint
-            if not point:
-                return []
-            if not references or taken > 2 * most:  # pages without end
+            self._references += len(references)
+            if self._references > _LINKS_PER_NODE * max(most, 1000):
                 space.truncated = True
-            if space.truncated:
-                return [point]
+            if point and (not references or taken > 2 * most):  # pages without end
+                space.truncated = True
+            if space.truncated or not point:
+                return [point] if point else []
             result = (await self._next([point], release=False))[0]
 
     async def _browse(self, descriptions: list[ua.BrowseDescription]) -> list[ua.BrowseResult]:

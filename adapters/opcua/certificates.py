@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from adapters.opcua.said import plain
+
 CERTIFICATE = "certificate.der"
 PRIVATE_KEY = "private_key.pem"
 DAYS = 1825
@@ -123,9 +125,9 @@ def application_uri(certificate: x509.Certificate) -> str:
 
 
 def common_name(certificate: x509.Certificate) -> str:
-    """CN of the subject; empty when there is none."""
+    """CN of the subject, fit to be shown; empty when there is none."""
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if names else ""
+    return plain(names[0].value) if names else ""
 
 
 def validity(certificate: x509.Certificate, now: datetime) -> str:
@@ -152,8 +154,10 @@ def file_name(certificate: x509.Certificate) -> str:
 def write_file(path: Path, content: bytes, mode: int) -> None:
     """Write so that a reader sees all of it or nothing; never readable by others in between."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    temporary.unlink(missing_ok=True)  # of a process that died: its mode would be kept
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        temporary.chmod(mode)  # whatever the umask: the service reads what an administrator wrote
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -202,7 +206,10 @@ def _self_signed(key: rsa.RSAPrivateKey, host: str, now: datetime, days: int) ->
 
 
 def _ascii(name: str) -> str:
-    return name if name.isascii() else name.encode("idna").decode()
+    try:
+        return name if name.isascii() else name.encode("idna").decode()
+    except UnicodeError:  # no host name, yet a machine may be called so
+        return name.encode("ascii", "replace").decode().replace("?", "-")
 
 
 def _load_key(path: Path) -> rsa.RSAPrivateKey:

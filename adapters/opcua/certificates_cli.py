@@ -1,13 +1,13 @@
 """`plantproof opcua cert`: our certificate and whom we trust: create, show, trust, reject.
 
 In: the data folder (`--data`), or its folder `keys/` alone (`--keys`). Out: a table, or JSON on stdout with `--json`.
-Exit codes: 0 good, 3 something is expired, cannot be read or lies open, 4 no such certificate or one that exists, 5 no such folder.
+Exit codes: 0 good, 3 something is expired, cannot be read or lies open, 4 no such certificate or one that exists, 5 no such folder, or it
+cannot be written.
 A certificate that waits in `rejected/` is trusted by its thumbprint or file name; compare the thumbprint with the one at the server first.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +45,8 @@ def create(
         own = create_own(folder / "own", _now(), days=days, bits=bits, host=host)
     except CertificateError as err:
         _fail(str(err), 4)
+    except OSError as err:
+        _fail(_not_written(err, folder), 5)
     row = row_of("own", own.path, own.certificate, _now())
     if as_json:
         _json(row)
@@ -80,11 +82,14 @@ def trust(name: Name, data: Data = DEFAULT_DATA, keys: Keys = None, as_json: AsJ
     from adapters.opcua.certificates import CertificateError
     from adapters.opcua.trust import TrustList
 
-    store = TrustList(_folder(data, keys))
+    folder = _folder(data, keys)
+    store = TrustList(folder)
     try:
         entry = store.add(Path(name)) if Path(name).is_file() else store.trust(name)
     except CertificateError as err:
         _fail(str(err), 4)
+    except OSError as err:
+        _fail(_not_written(err, folder), 5)
     _moved(
         entry, "trusted", "已信任, 一分钟内自动连接 (trusted; the connection comes within a minute)", as_json=as_json
     )
@@ -96,10 +101,13 @@ def reject(name: Name, data: Data = DEFAULT_DATA, keys: Keys = None, as_json: As
     from adapters.opcua.certificates import CertificateError
     from adapters.opcua.trust import TrustList
 
+    folder = _folder(data, keys)
     try:
-        entry = TrustList(_folder(data, keys)).distrust(name)
+        entry = TrustList(folder).distrust(name)
     except CertificateError as err:
         _fail(str(err), 4)
+    except OSError as err:
+        _fail(_not_written(err, folder), 5)
     _moved(
         entry, "rejected", "已取消信任, 下次连接时生效 (no longer trusted, from the next connect on)", as_json=as_json
     )
@@ -107,12 +115,16 @@ def reject(name: Name, data: Data = DEFAULT_DATA, keys: Keys = None, as_json: As
 
 def _table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
+
+    from adapters.opcua.said import plain
 
     labels = {"own": "本机 own", "trusted": "已信任 trusted", "rejected": "待处理 rejected"}
     table = Table("", "名称", "应用 URI", "有效至", "天", "指纹 (SHA-1)")
     for r in rows:
-        table.add_row(labels[r["list"]], r["name"], r["uri"], r["not_after"][:10], str(r["days_left"]), r["thumbprint"])
+        said = (escape(r["name"]), escape(plain(r["uri"])))
+        table.add_row(labels[r["list"]], *said, r["not_after"][:10], str(r["days_left"]), r["thumbprint"])
     Console(width=None if sys.stdout.isatty() else 200).print(table)
     if not any(r["list"] == "own" for r in rows):
         _say("还没有本机证书: plantproof opcua cert create (no certificate of our own yet)")
@@ -138,6 +150,10 @@ def _folder(data: Path, keys: Path | None) -> Path:
     return chosen / "opcua"
 
 
+def _not_written(err: OSError, folder: Path) -> str:
+    return f"{folder}: 写不进去, 换有权限的用户再试 (cannot be written: {err.strerror})"
+
+
 def _fail(words: str, code: int) -> NoReturn:
     sys.stderr.write(f"✘ {words}\n")
     raise typer.Exit(code)
@@ -148,7 +164,9 @@ def _say(words: str) -> None:
 
 
 def _json(body: Any) -> None:
-    typer.echo(json.dumps(body, ensure_ascii=False, sort_keys=True))
+    from adapters.opcua.said import json_text
+
+    typer.echo(json_text(body))
 
 
 def _now() -> datetime:

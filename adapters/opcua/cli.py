@@ -8,7 +8,6 @@ Exit codes: 0 good, 2 usage, 3 ran and found problems (walk incomplete, or the r
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -80,6 +79,8 @@ def browse(
         raise typer.BadParameter(f"{out}: 文件已存在, 换个名字或先删去 (the file exists)", param_hint="--out")
     if kind not in ("", "event", "wide"):
         raise typer.BadParameter(f"{kind}: 只能是 event 或 wide (expected event or wide)", param_hint="--kind")
+    if out is not None and not out.parent.is_dir():
+        raise typer.BadParameter(f"{out.parent}: 没有这个目录 (no such folder)", param_hint="--out")
     connection, _, _ = _connection(endpoint, register, device)
     kind = kind or ("wide" if device is not None and connection.mode == "poll" else "event")
     with _quiet(), _progress() as progress:
@@ -109,6 +110,7 @@ def diff(
 ) -> None:
     """比对服务器与台账中的设备 (what is gone, changed, new)."""
     from adapters.opcua.difference import compare
+    from adapters.opcua.said import json_text
 
     if register is None or device is None:
         raise typer.BadParameter("需要 --register 和 --device (both are needed)", param_hint="--register/--device")
@@ -122,7 +124,7 @@ def diff(
             )
         )
     if as_json:
-        sys.stdout.write(json.dumps(found.as_json(), ensure_ascii=False, indent=1) + "\n")
+        sys.stdout.write(json_text(found.as_json(), indent=1) + "\n")
     else:
         _show_difference(found)
     wrong = found.is_wrong or (strict and bool(found.extra))
@@ -233,20 +235,28 @@ def _toml(found: Survey, proposal: Proposal, connection: OpcUa, kind: str) -> st
 
 def _json(found: Survey, proposal: Proposal, connection: OpcUa) -> str:
     from adapters.opcua.asjson import proposal_json
+    from adapters.opcua.said import json_text
 
-    return json.dumps(proposal_json(found, proposal, connection.endpoint), ensure_ascii=False, indent=1) + "\n"
+    return json_text(proposal_json(found, proposal, connection.endpoint), indent=1) + "\n"
 
 
 def _write(out: Path | None, text: str) -> None:
     if out is None:
         sys.stdout.write(text)
     else:
-        out.write_text(text, encoding="utf-8")
+        try:
+            with out.open("x", encoding="utf-8") as file:  # looked for it before the walk, minutes ago
+                file.write(text)
+        except OSError as err:
+            sys.stderr.write(f"✘ {out}: 写不进去 (cannot be written: {err.strerror})\n")
+            raise typer.Exit(5) from None
 
 
 def _summary(found: Survey, proposal: Proposal, out: Path | None) -> None:
     """What was found, in a few lines a tired person can read."""
     from rich.table import Table
+
+    from adapters.opcua.said import plain
 
     console = _console()
     table = Table("测点模板", "测点", "设备", "角色", box=None, pad_edge=False)
@@ -256,12 +266,12 @@ def _summary(found: Survey, proposal: Proposal, out: Path | None) -> None:
         table.add_row(sheet.id, str(len(sheet.points)), shown or "-", "、".join(sorted(_roles(sheet))))
     space = found.space
     variables = sum(not n.is_object for n in space.nodes)
-    console.print(f"{found.server or '服务器'}: {len(space.nodes)} 个节点, {variables} 个变量", markup=False)
+    console.print(f"{plain(found.server) or '服务器'}: {len(space.nodes)} 个节点, {variables} 个变量", markup=False)
     if proposal.sheets:
         console.print(table)
     for sheet in proposal.sheets:
         if sheet.subject.machine is not None:
-            whose = "、".join(d.name for d in sheet.devices[:6]) + (" …" if len(sheet.devices) > 6 else "")
+            whose = "、".join(plain(d.name, 60) for d in sheet.devices[:6]) + (" …" if len(sheet.devices) > 6 else "")
             console.print(f"识别到 {sheet.subject.machine.model}: {whose}", markup=False)
     split = [s for s in proposal.sheets if len(s.devices) > 1 and s.subject.machine is None]
     for sheet in split:
@@ -271,7 +281,7 @@ def _summary(found: Survey, proposal: Proposal, out: Path | None) -> None:
     for cause, n in sorted(proposal.left_out.items()):
         console.print(f"未列出: {cause} {n} 个", markup=False)
     for name, n in sorted(space.problems.items()):
-        console.print(f"⚠ {n} 个节点不让浏览: {name} (refused to be browsed)", style="yellow", markup=False)
+        console.print(f"⚠ {n} 个节点未能浏览: {name} (not browsed)", style="yellow", markup=False)
     if space.truncated:
         words = (
             f"⚠ 到 {len(space.nodes)} 个节点为止, 没有走完: 用 --root 缩小范围或用 --most 放宽 (stopped at the limit)"
@@ -291,6 +301,8 @@ def _show_difference(found: Difference) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from adapters.opcua.said import plain
+
     console = _console()
     for gone in found.missing:
         console.print(f"服务器上没有了: {gone.point}  {gone.node}  {gone.server}", style="red", markup=False)
@@ -300,7 +312,7 @@ def _show_difference(found: Difference) -> None:
             table.add_row(escape(row.point), row.words, escape(row.register), escape(row.server), style="red")
         console.print(table)
     for extra in found.extra[:20]:
-        console.print(f"台账没有: {extra.path}  {extra.node}", markup=False)
+        console.print(f"台账没有: {plain(extra.path)}  {plain(extra.node)}", markup=False)
     if len(found.extra) > 20:
         console.print(f"… 共 {len(found.extra)} 个, 全部见 --json (all of them with --json)", markup=False)
     counts = f"缺失 {len(found.missing)}, 变化 {len(found.changed)}, 台账没有 {len(found.extra)}, 一致 {found.same}"

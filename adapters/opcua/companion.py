@@ -206,8 +206,7 @@ def _state(
         if number is not None:
             _take_state(machine, number, states, states.by_number, f"{states.source}/Number: {states.words}")
         else:
-            named = {n: m for _, n, _, m in states.rows}
-            named |= {t: m for _, _, i, m in states.rows if (t := texts.get((states.uri, i), ""))}
+            named = _named(machine, states, texts)
             _take_state(machine, current, states, named, f"{states.source}/CurrentState")
         return
     for place, uri, name, states in (
@@ -218,6 +217,21 @@ def _state(
         if value is not None:
             _take_state(machine, value, states, states.by_number, f"{states.source}: {states.words}")
             return
+
+
+def _named(machine: Machine, states: States, texts: StateTexts) -> dict[str, str]:
+    """What each name of a state means; a text that this server says of two states with different meanings means nothing."""
+    meanings: dict[str, set[str]] = {n: {m} for _, n, _, m in states.rows}
+    for _, _, identifier, meaning in states.rows:
+        if text := texts.get((states.uri, identifier), ""):
+            meanings.setdefault(text, set()).add(meaning)
+    unsure = [t for t, m in meanings.items() if len(m) > 1]
+    if unsure:
+        words = "、".join(f"“{t}”" for t in unsure)
+        machine.notes.append(
+            f"服务器用同一文字 {words} 表示不同状态, 请在 state_map 里补上 (one text for several states)"
+        )
+    return {t: next(iter(m)) for t, m in meanings.items() if len(m) == 1}
 
 
 def _take_state(machine: Machine, node: int, states: States, state_map: dict[str, str], why: str) -> None:

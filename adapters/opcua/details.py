@@ -24,6 +24,7 @@ from adapters.opcua.units import ucum
 _STATIC = tuple(AttributeIds(i) for i in (5, 14, 15, 17, 20))  # Description DataType ValueRank AccessLevel Historizing
 _CURRENT_READ, _HISTORY_READ = 1, 4  # AccessLevelType (IEC 62541-3 §8.57)
 _VALUES_AT_ONCE = 200
+_TEXT_MOST = 200  # characters of a sample or a description that are kept
 _STATIC_AT_ONCE = 1000
 _INTEGERS = (2, 4, 6, 8)  # SByte Int16 Int32 Int64 (IEC 62541-6 §5.1.2)
 _UNSIGNED = (3, 5, 7, 9)
@@ -67,8 +68,6 @@ class Detail:
     def text(self) -> str:
         """The value as text; empty when there is none."""
         value = self.value
-        if isinstance(value, ua.LocalizedText):
-            return str(value.Text or "")
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, datetime):
@@ -120,7 +119,7 @@ async def _statics(
             words, kind, rank, access, history = answers[k * len(_STATIC) : (k + 1) * len(_STATIC)]
             key = types.setdefault(_key(kind.value), _key(kind.value))
             bits = access.value if isinstance(access.value, int) else 0
-            text = str(words.value.Text or "") if isinstance(words.value, ua.LocalizedText) else ""
+            text = str(words.value.Text or "")[:_TEXT_MOST] if isinstance(words.value, ua.LocalizedText) else ""
             found[i] = _Static(key, _is_array(rank), bits, bool(history.value) or bool(bits & _HISTORY_READ), text)
         if progress is not None:
             progress("读取属性", start + len(part), len(variables))
@@ -153,9 +152,11 @@ def _small(answer: Attribute) -> Attribute:
     value = answer.value
     if isinstance(value, list):
         return Attribute([None], answer.status)
-    if isinstance(value, str) and len(value) > 200:
-        return Attribute(value[:200], answer.status)
-    if isinstance(value, bool | int | float | str | datetime | ua.LocalizedText) or value is None:
+    if isinstance(value, ua.LocalizedText):
+        value = str(value.Text or "")
+    if isinstance(value, str):
+        return Attribute(value[:_TEXT_MOST], answer.status)
+    if isinstance(value, bool | int | float | datetime) or value is None:
         return answer
     return Attribute(value.to_string() if isinstance(value, ua.NodeId) else _Opaque(), answer.status)
 
@@ -197,7 +198,7 @@ async def _labels(browser: Browser, space: Space, types: set[NodeKey]) -> dict[N
     asked = [(node_id_of(t), AttributeIds.DataTypeDefinition) for t in enums]
     answers = await browser.attributes(asked)
     return {
-        t: tuple((int(f.Value), str(f.Name or f.DisplayName.Text or "")) for f in a.value.Fields)
+        t: tuple((int(f.Value), str(f.Name or f.DisplayName.Text or "")) for f in a.value.Fields or ())
         for t, a in zip(enums, answers, strict=True)
         if isinstance(a.value, ua.EnumDefinition)
     }
@@ -275,7 +276,7 @@ def _by_value(value: object) -> ValueType | None:
         return ValueType.I64
     if isinstance(value, float):
         return ValueType.F64
-    return ValueType.STR if isinstance(value, str | datetime | ua.LocalizedText) else None
+    return ValueType.STR if isinstance(value, str | datetime) else None
 
 
 def _key(value: object) -> NodeKey:

@@ -108,7 +108,7 @@ async def compare(
     found = Difference(device.id, complete=not space.truncated and not space.problems)
     for point in points:
         _compare_point(found, session, space, known | outside[1], outside[0], point, device)
-    others = _registered(register, connection, session)
+    others = _registered(register, {str(getattr(device.connection, "endpoint", "")), connection.endpoint}, session)
     found.extra = _extra(space, known, others, _home(session, space, points, device) if root is None else 0)
     return found
 
@@ -176,7 +176,7 @@ def _changes(point: Point, detail: Detail) -> list[tuple[str, str, str]]:
     if not detail.readable:
         changes.append(("不可读 (not readable)", "", "AccessLevel"))
     scaled = point.scale is not None or point.offset is not None
-    if point.path is None:
+    if point.element is None:
         declared = ValueType(point.type)
         holds = _HOLDS.get(detail.type, set()) if detail.type is not None else set()
         if scaled and detail.type not in (None, ValueType.STR, ValueType.BOOL):
@@ -204,12 +204,12 @@ def _near(ours: Decimal, theirs: float) -> bool:
     return abs(float(ours) - theirs) <= _ROUNDING * max(1.0, abs(theirs))
 
 
-def _registered(register: Register, connection: OpcUa, session: Session) -> set[NodeKey]:
-    """Every node that any device of this server has in the register."""
+def _registered(register: Register, endpoints: set[str], session: Session) -> set[NodeKey]:
+    """Every node that any device of this server has in the register; `endpoints` are its addresses there and on the command line."""
     found: set[NodeKey] = set()
     for device in register.devices:
         its = device.connection
-        if not isinstance(its, OpcUa) or its.endpoint != connection.endpoint or device.points is None:
+        if not isinstance(its, OpcUa) or its.endpoint not in endpoints or device.points is None:
             continue
         for point in register.point_set[device.points].points:
             node_id = session.resolve(_node(point, device))

@@ -15,6 +15,7 @@ from adapters.batch import Outcome
 from adapters.contract import ReadError
 from adapters.network import network_error, timeout_error
 from adapters.opcua.responses import Fault
+from adapters.opcua.said import plain
 
 TOO_MUCH = {"BadTooManyOperations", "BadResponseTooLarge", "BadRequestTooLarge", "BadEncodingLimitsExceeded"}
 LOGIN_REFUSED = {
@@ -78,7 +79,7 @@ def opcua_error(err: BaseException, where: str) -> ReadError:
         outcome = _BY_NAME.get(name, Outcome.DENIED if name.startswith("BadCertificate") else Outcome.DEVICE_FAILURE)
         words = f": {_WORDS[name]}" if name in _WORDS else f" (the server says {name})"
         return ReadError(outcome, f"{where}: 服务器应答 {name}{words}")
-    return ReadError(Outcome.PROTOCOL, f"{where}: 应答无法理解 (not understood: {type(err).__name__}: {err})")
+    return ReadError(Outcome.PROTOCOL, f"{where}: 应答无法理解 (not understood: {type(err).__name__}: {plain(err)})")
 
 
 def status_name(err: BaseException) -> str:

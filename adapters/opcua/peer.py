@@ -1,8 +1,8 @@
 """Is this the server it says it is? The certificate of an endpoint, checked before anything is sent under it (IEC 62541-4 §6.1.3).
 
 In: the endpoint that was chosen, the plant's rules (pinned certificate or trust list), the time. Out: the certificate, and warnings.
-Steps: 1 it can be read; 2 it is the pinned one, or in the trust list; 3 within its time; 4 its URI is the server's ApplicationUri (a pinned
-certificate may differ, with a warning: its key proves more than its name); 5 its key is long enough for the policy.
+Steps: 1 it can be read; 2 it is the pinned one, or in the trust list; 3 within its time; 4 it has a URI, the server's ApplicationUri (a
+pinned certificate may differ, with a warning: its key proves more than its name); 5 its key is long enough for the policy.
 Refuses (`OpenError`, DENIED) each with what to do; an unknown certificate is put into `rejected/`. Host names are not compared.
 """
 
@@ -28,6 +28,7 @@ from adapters.opcua.certificates import (
     validity,
 )
 from adapters.opcua.faults import denied
+from adapters.opcua.said import plain
 from adapters.opcua.trust import TrustList
 
 _CHAIN_MOST = 10
@@ -106,7 +107,9 @@ def _check_trust(keys: Path, chain: list[x509.Certificate], now: datetime, where
 
 def _uris_differ(endpoint: ua.EndpointDescription, certificate: x509.Certificate) -> str:
     said, found = str(endpoint.Server.ApplicationUri or ""), application_uri(certificate)
-    return "" if said == found else f"服务器自称 {said or '(无 none)'}, 证书上却是 {found or '(无 none)'}"
+    if found and said == found:
+        return ""
+    return f"服务器自称 {plain(said) or '(无 none)'}, 证书上的应用 URI 是 {plain(found) or '(无 none)'}"
 
 
 def _short_key(certificate: x509.Certificate, rules: PeerRules) -> str:

@@ -8,7 +8,7 @@ Engineering ranges become `low` and `high`, unless the value now lies outside: t
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -16,6 +16,7 @@ from decimal import Decimal
 from adapters.batch import ValueType
 from adapters.opcua.details import Detail
 from adapters.opcua.proposal import ProposedPoint, Sheet, Skeleton, type_of
+from adapters.opcua.said import plain
 from adapters.opcua.space import Space
 
 _COMMENT = 112  # columns of a comment line: a terminal of 120 does not break it
@@ -30,14 +31,14 @@ class Heading:
     server: str
     when: date
     kind: str  # "event" (subscription) or "wide" (polls)
-    connection: Mapping[str, str | int | bool]
+    connection: Mapping[str, str | int | bool | Sequence[str]]
     words: tuple[str, ...] = ()
 
 
 def point_list(space: Space, known: Mapping[int, Detail], sheets: list[Sheet], heading: Heading) -> str:
     """The whole text."""
     lines = [
-        f"# {heading.endpoint} 的测点建议, {heading.when.isoformat()} 浏览所得 (proposed by plantproof opcua browse)",
+        f"# {_comment(heading.endpoint)} 的测点建议, {heading.when.isoformat()} 浏览所得 (proposed by plantproof opcua browse)",
         *([f"# 服务器 {_comment(heading.server)}"] if heading.server else []),
         *(f"# {_comment(w)}" for w in heading.words),
         "# 请逐项核对: 删去不采的测点, 改 name、role, 给关键工艺参数加 key_parameter = true, 填好标有 改 的各项, 再并入台账.",
@@ -122,8 +123,8 @@ def _point(space: Space, detail: Detail | None, point: ProposedPoint) -> Iterabl
 
 def _facts(detail: Detail) -> list[str]:
     """Type, value now, range, values of an enumeration, history: what helps to decide."""
-    shape = ' 数组, 可用 path = "$[0]" 取一个' if detail.is_array else ""
-    shape = shape or (" 结构, 可用 path 取一个字段" if detail.is_structure else "")
+    shape = ' 数组, 可用 element = "$[0]" 取一个' if detail.is_array else ""
+    shape = shape or (" 结构, 可用 element 取一个字段" if detail.is_structure else "")
     words = [f"{detail.wire}{shape}"]
     if detail.status >> 31:
         words.append(f"当前质量为坏 0x{detail.status:08X} (Bad now)")
@@ -153,12 +154,12 @@ def _device(device: Skeleton, sheet: Sheet, heading: Heading) -> Iterable[str]:
     yield "[[device]]"
     shared = any("{device}" in p.node for p in sheet.points)
     yield f"id = {quoted(device.id)}" + ("  # 节点编号里的 {device} 就是它 (stands for {device})" if shared else "")
-    yield f"name = {quoted(_clean(device.name)[:120] or device.id)}"
+    yield f"name = {quoted(plain(device.name, 100) or device.id)}"
     yield 'line = "L1"  # 改: 产线编号 (line id)'
     if device.maker:
-        yield f"maker = {quoted(_clean(device.maker))}"
+        yield f"maker = {quoted(plain(device.maker, 100))}"
     if device.model:
-        yield f"model = {quoted(_clean(device.model))}"
+        yield f"model = {quoted(plain(device.model, 100))}"
     if device.serial:
         yield f"# 出厂编号 SerialNumber: {_comment(device.serial)}"
     yield f"in_service_from = {heading.when.isoformat()}  # 改: 投用日期 (in service since)"
@@ -166,22 +167,27 @@ def _device(device: Skeleton, sheet: Sheet, heading: Heading) -> Iterable[str]:
     yield "connection = { " + ", ".join(f"{k} = {_toml(v)}" for k, v in heading.connection.items()) + " }"
 
 
-def _toml(value: str | int | bool) -> str:
+def _toml(value: str | int | bool | Sequence[str]) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, int) else quoted(value)
+    if isinstance(value, int | str):
+        return str(value) if isinstance(value, int) else quoted(value)
+    return "[" + ", ".join(quoted(v) for v in value) + "]"
 
 
 def quoted(text: str) -> str:
-    """A TOML basic string: quotes, backslashes and control characters escaped, everything else as it is."""
+    """A TOML basic string: quotes and backslashes escaped, and what cannot be printed: a mark that turns the reading direction
+    would show the reviewer another text than the one that is there. A lone surrogate, which TOML has not, becomes U+FFFD."""
     out = []
     for c in text:
         if c in '"\\':
             out.append("\\" + c)
-        elif c < " " or "\x7f" <= c < "\xa0" or "\ud800" <= c <= "\udfff" or c in "\u2028\u2029":
-            out.append(f"\\u{ord(c):04X}" if not "\ud800" <= c <= "\udfff" else "\\uFFFD")
-        else:
+        elif c.isprintable():
             out.append(c)
+        elif "\ud800" <= c <= "\udfff":
+            out.append("\\uFFFD")
+        else:
+            out.append(f"\\u{ord(c):04X}" if ord(c) < 0x10000 else f"\\U{ord(c):08X}")
     return '"' + "".join(out) + '"'
 
 
@@ -190,14 +196,9 @@ def number(value: float) -> str:
     return format(Decimal(repr(value)).normalize(), "f")
 
 
-def _clean(text: str) -> str:
-    """One line without control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
 def _comment(text: str) -> str:
     """One line of at most `_COMMENT` columns; a Chinese character takes two."""
-    line, columns = _clean(text), 0
+    line, columns = plain(text), 0
     for i, c in enumerate(line):
         columns += 2 if unicodedata.east_asian_width(c) in "WF" else 1
         if columns > _COMMENT:

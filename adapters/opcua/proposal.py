@@ -106,7 +106,7 @@ def _usable(space: Space, known: Mapping[int, Detail], properties: bool) -> tupl
             left_out["不可读 (not readable)"] += 1
         elif detail.is_structure and any(c in known and not space.nodes[c].is_property for c in node.children):
             left_out["结构, 其字段已逐个列出 (structures whose fields are listed)"] += 1
-        elif not NODE_ID.fullmatch(space.text(i)):
+        elif not _can_be_written(space, i):
             left_out["节点编号无法写入台账 (node id cannot be written)"] += 1
         elif detail.type is None:
             left_out[f"类型 {detail.wire} 不能作测点 (no point type)"] += 1
@@ -115,20 +115,27 @@ def _usable(space: Space, known: Mapping[int, Detail], properties: bool) -> tupl
     return usable, {k: n for k, n in left_out.items() if n}
 
 
+def _can_be_written(space: Space, node: int) -> bool:
+    """A node id that the register gives back as it is: `{device}` would be taken for the device's id, and TOML holds no broken UTF-8."""
+    text = space.text(node)
+    broken = any("\ud800" <= c <= "\udfff" for c in text)
+    return NODE_ID.fullmatch(text) is not None and "{device}" not in text and not broken
+
+
 def _machine_subject(
     space: Space, known: Mapping[int, Detail], machine: Machine, usable: set[int], others: frozenset[int]
 ) -> Subject:
     """The machine's roles first, then everything else of it that can be a point. A mode with a role is kept as a number too."""
     roles = {r.node for r in machine.roles}
+    sound = {i for i, d in known.items() if d.readable and _can_be_written(space, i)}
     found = {c.node: c for c in tree(space, machine.node, others)}
     points = [
         Candidate(r.node, found[r.node].path if r.node in found else ((0, r.name),), r)
         for r in machine.roles
-        if r.events or (r.node in known and known[r.node].readable)
+        if r.node in sound or (r.events and _can_be_written(space, r.node))
     ]
     modes = {r.node for r in machine.roles if r.role == "auto"}
-    extra = {i for i in machine.extra if i in known and known[i].readable}
-    wanted = (usable - roles) | modes | extra
+    wanted = (usable - roles) | (sound & (modes | set(machine.extra)))
     points += [c for c in found.values() if c.node in wanted]
     return Subject(machine.node, points, machine)
 
@@ -168,7 +175,7 @@ def _rest_sheet(space: Space, whole: Subject, label: str, *, alone: bool) -> She
     points = [ProposedPoint(n, space.text(c.node), c) for n, c in zip(names, whole.points, strict=True)]
     name = slug(label) or "opcua"
     if alone:
-        return Sheet(f"{name}-points", whole, points, [Skeleton(name, label or name)])
+        return Sheet(f"{name[:57]}-points", whole, points, [Skeleton(name, label or name)])
     note = "不属于以上设备的测点, 按需并入 (points of none of the devices above)"
     return Sheet("rest-points", whole, points, [], [note])
 

@@ -3,9 +3,10 @@
 In: the register's `endpoint` and `backups`, in their order. Out: one open session, with the healthiest server at hand.
 A server is healthy from ServiceLevel 200 on (IEC 62541-4 §6.6.2.4.2). Opening: in order; the next one is begun when the one before it
 failed, is not healthy, or has not answered for a second; the first healthy one is taken, else the one with the highest level.
-While connected (`watch`): a server that is no longer healthy is left for a healthy one; the way back to one that stands earlier in the
-register is taken when that was healthy in three looks in a row, and each time back doubles the wait before the next, up to an hour: no
-flapping. The session with the better server is open before the old one is closed. Each server has its own back-off.
+While connected (`watch`): a server that is no longer healthy is left for a healthy one, one without data or under maintenance for any that
+has data; the way back to one that stands earlier in the register is taken when that was healthy in three looks in a row, and each time
+back doubles the wait before the next, up to an hour: no flapping. The session with the better server is open before the old one is
+closed. Each server has its own back-off.
 """
 
 from __future__ import annotations
@@ -60,13 +61,17 @@ class Servers:
         """A session with the healthiest server at hand. Errors: `OpenError`; when all failed, that of the first."""
         self._session = None
         opened, self._next = self._next, None
-        if opened is None or not opened.session.alive:
+        if opened is not None and not opened.session.alive:
+            await opened.session.close()
+            opened = None
+        if opened is None:
             opened = await self._race()
         self._take(opened)
         self._session, self._on_lost = opened.session, on_lost
         if not opened.session.alive:
             err = OpenError(Outcome.DISCONNECTED, f"{opened.session.where}: 连接中断 (connection lost)")
             opened.server.failed(err)
+            await opened.session.close()
             raise err
         return opened.session
 
@@ -129,13 +134,21 @@ class Servers:
                     running, timeout=STAGGER_S if waiting else None, return_when=asyncio.FIRST_COMPLETED
                 )
                 opened += [t.result() for t in done if t.exception() is None]
+                for err in (t.exception() for t in done):
+                    if err is not None and not isinstance(err, ReadError):
+                        raise err  # a bug of ours: said at once, not tried again without a pause
             chosen = max(opened, key=lambda o: o.level, default=None)
         finally:
             for task in running:
                 task.cancel()
             late = await asyncio.gather(*running, return_exceptions=True)
             opened += [o for o in late if isinstance(o, _Opened)]
-            await asyncio.gather(*(o.session.close() for o in opened if o is not chosen))
+            try:
+                await asyncio.gather(*(o.session.close() for o in opened if o is not chosen))
+            except asyncio.CancelledError:
+                # nobody will get the chosen one; and a closing that had not begun never will
+                await asyncio.gather(*(o.session.close() for o in opened))
+                raise
         if chosen is None:
             raise self._why()
         return chosen
@@ -167,12 +180,12 @@ class Servers:
         except ReadError:
             return None  # the session knows whether it is lost
         if level < HEALTHY:
-            return await self._healthy([s for s in self._all if s is not self._current])
+            return await self._above([s for s in self._all if s is not self._current], _standing(level))
         now = self._clock.now_us()
         earlier = self._all[: self._all.index(self._current)]
         if not earlier or now - self._since_us < self.back_s * 1_000_000:
             return None
-        found = await self._healthy(earlier)
+        found = await self._above(earlier, _standing(HEALTHY) - 1)
         self._looks = self._looks + 1 if found is not None else 0
         if found is None or self._looks < LOOKS_BACK:
             if found is not None:
@@ -181,20 +194,30 @@ class Servers:
         self.back_s = min(BACK_CAP_S, 2 * self.back_s)
         return found
 
-    async def _healthy(self, servers: list[_Server]) -> _Opened | None:
-        """The first healthy one, open."""
-        for server in servers:
-            if server.remaining_s:
-                continue
-            try:
-                opened = await self._open_one(server)
-            except ReadError:
-                continue
-            if opened.level >= HEALTHY:
-                server.succeeded()
-                return opened
-            await opened.session.close()
-        return None
+    async def _above(self, servers: list[_Server], standing: int) -> _Opened | None:
+        """The first healthy one, open; else the one that stands highest, when that is above `standing`."""
+        best: _Opened | None = None
+        try:
+            for server in servers:
+                if server.remaining_s:
+                    continue
+                try:
+                    opened = await self._open_one(server)
+                except ReadError:
+                    continue
+                if _standing(opened.level) > standing:
+                    opened, best, standing = best or opened, opened, _standing(opened.level)
+                if opened is not best:
+                    await opened.session.close()
+                if best is not None and best.level >= HEALTHY:
+                    break
+        except BaseException:
+            if best is not None:
+                await best.session.close()
+            raise
+        if best is not None:
+            best.server.succeeded()
+        return best
 
     def _why(self) -> OpenError:
         first, *others = [s.why for s in self._all]
@@ -202,6 +225,11 @@ class Servers:
         if first is None:
             raise AssertionError("a server that may not be tried has failed before")
         return OpenError(first.outcome, f"{first}{words}")
+
+
+def _standing(level: int) -> int:
+    """The sub-range of a ServiceLevel: 0 maintenance, 1 no data, 2 degraded, 3 healthy (IEC 62541-4 §6.6.2.4.2)."""
+    return min(level, 2) if level < HEALTHY else 3
 
 
 class _Server:

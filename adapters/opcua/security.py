@@ -36,6 +36,7 @@ from adapters.opcua.certificates import (
 from adapters.opcua.faults import LOGIN_REFUSED, OpenError, denied, status_name
 from adapters.opcua.login import Login
 from adapters.opcua.peer import PeerRules, check_pinned, check_server
+from adapters.opcua.said import plain
 from adapters.opcua.transport import BoundedClient
 from config.connections import OpcUa
 
@@ -52,7 +53,8 @@ _POLICIES: dict[str, type[security_policies.SecurityPolicy]] = {
 _DEPRECATED = {"Basic128Rsa15", "Basic256"}  # OPC 10000-7 §6.6.161, §6.6.162
 _KEY_BITS = {"Basic128Rsa15": 1024, "Basic256": 1024}  # else 2048
 _NONCE_BYTES = 32  # IEC 62541-4 §5.6.2.2
-_URI_BYTES = 200
+_POLICY_MOST = 60  # characters of a policy's name, and how many endpoints, in a message
+_OFFERS = 20
 _ASK_S = 2.0
 _POLICY_REFUSED = {"BadSecurityPolicyRejected", "BadSecurityModeRejected", "BadSecurityModeInsufficient"}
 
@@ -131,7 +133,8 @@ class Security:
     def _offers(self, endpoints: list[ua.EndpointDescription]) -> str:
         """The policies and modes of a server's endpoints, as the register writes them."""
         pairs = {(_policy_name(e.SecurityPolicyUri), e.SecurityMode.name.rstrip("_")) for e in endpoints}
-        return ", ".join(p if p == "None" else f"{p} {m}" for p, m in sorted(pairs)) or "无 none"
+        shown = [p if p == "None" else f"{p} {m}" for p, m in sorted(pairs)]
+        return ", ".join(shown[:_OFFERS]) + (" …" if len(shown) > _OFFERS else "") or "无 none"
 
     def _no_endpoint(self, endpoints: list[ua.EndpointDescription], where: str) -> OpenError:
         """The server has no endpoint with the register's policy and mode."""
@@ -232,8 +235,7 @@ def _own_refused(name: str, own: Own) -> str:
 
 
 def _policy_name(uri: object) -> str:
-    text = str(uri or "")
-    return text.rpartition("#")[2][:_URI_BYTES] or "?"
+    return plain(str(uri or "").rpartition("#")[2], _POLICY_MOST) or "?"
 
 
 def _der(key: rsa.RSAPrivateKey) -> bytes:

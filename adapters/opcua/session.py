@@ -35,6 +35,7 @@ _SESSION_TIMEOUT_S = 60
 _CHANNEL_LIFETIME_MS = 3_600_000
 _READS_AT_ONCE = 1000
 _CLOSE_S = 1.5
+_FACT_MOST = 1000  # characters of a name the server gives itself; what it says is stored with each identity
 _FACTS = {
     "application_uri": ObjectIds.Server_ServerArray,
     "product_uri": ObjectIds.Server_ServerStatus_BuildInfo_ProductUri,
@@ -143,15 +144,19 @@ class Session:
     async def close(self) -> None:
         """Close session, channel and socket, within 2 s whatever the server does."""
         self.lost.set()
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        closed = False
         try:
-            async with asyncio.timeout(_CLOSE_S):
-                await self.client.disconnect()
-        except Exception:  # the peer is gone or talks nonsense: the socket is what is left to close
-            with contextlib.suppress(Exception):
-                self.client.disconnect_socket()
+            if self._keeper is not None:
+                self._keeper.cancel()
+                await asyncio.gather(self._keeper, return_exceptions=True)
+            with contextlib.suppress(Exception):  # the peer is gone or talks nonsense
+                async with asyncio.timeout(_CLOSE_S):
+                    await self.client.disconnect()
+                    closed = True
+        finally:  # cancelled too: the socket is what is left to close
+            if not closed:
+                with contextlib.suppress(Exception):
+                    self.client.disconnect_socket()
 
     async def _learn(self) -> None:
         limits, facts = list(_LIMITS.values()), list(_FACTS.values())
@@ -166,7 +171,7 @@ class Session:
         for name, reading in zip(_FACTS, readings[5:], strict=True):
             raw = reading.raw[0] if isinstance(reading.raw, list) and reading.raw else reading.raw
             if isinstance(raw, str) and raw:
-                found.append((name, raw))
+                found.append((name, raw if len(raw) <= _FACT_MOST else raw[:_FACT_MOST] + "…"))
         self.facts = tuple(sorted(found))
 
     async def _keep_alive(self) -> None:
@@ -182,14 +187,14 @@ class Session:
         while len(readings) < len(nodes):
             part = nodes[len(readings) : len(readings) + self.read_limit]
             try:
-                values = await services.read(self.client, services.prepared_read(part), len(part))
+                found = _readings(await services.read(self.client, services.prepared_read(part), len(part)))
             except Exception as err:
                 if status_name(err) in TOO_MUCH and len(part) > 1:
                     self.read_limit = len(part) // 2
                     continue
                 raise self.failure(err) from err
             self.answered()
-            readings += _readings(values)
+            readings += found
         return readings
 
     def answered(self) -> None:

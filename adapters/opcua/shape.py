@@ -1,11 +1,11 @@
 """What a point takes of a value that is more than a scalar: an element, a field, a name, or the whole as text.
 
 In: a raw value (binary.py), the point, and what the session knows of the server's types. Out: `(value, quality)`, as `Cast` everywhere.
-`path` picks from arrays, matrices and structures (`$[3]`, `$[1][2]`, `$.Position.X`). A text point gets an enumeration's name, and
-without a path the whole value as canonical JSON: sorted keys, no spaces, bytes in base64, NaN and infinities as texts "NaN",
+`element` picks from arrays, matrices and structures (`$[3]`, `$[1][2]`, `$.Position.X`). A text point gets an enumeration's name, and
+without an element the whole value as canonical JSON: sorted keys, no spaces, bytes in base64, NaN and infinities as texts "NaN",
 "Infinity", "-Infinity". A number point gets an enumeration's number.
-Bad with its cause: a structure nobody described (Bad_DataTypeIdUnknown), bytes that do not fit it (Bad_DecodingError), a path that leads
-nowhere (Bad_NoData), more text than `MOST_BYTES` (Bad_EncodingLimitsExceeded), another type than declared (Bad_TypeMismatch).
+Bad with its cause: a structure nobody described (Bad_DataTypeIdUnknown), bytes that do not fit it (Bad_DecodingError), an element that is
+not there (Bad_NoData), more text than `MOST_BYTES` (Bad_EncodingLimitsExceeded), another type than declared (Bad_TypeMismatch).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Shaping:
 
 def shaped(index: int, point: Point, cast: Cast, shaping: Shaping) -> Cast:
     """The point's cast, from whatever the server sends."""
-    get: Callable[[object], object] | None = compile_path(point.path) if point.path else None
+    get: Callable[[object], object] | None = compile_path(point.element) if point.element else None
     is_text = point.type == "str"
 
     def shape(raw: object) -> tuple[Value | None, int]:

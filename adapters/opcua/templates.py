@@ -10,7 +10,7 @@ A device ends where another begins, and references that lead back up (cycles) ar
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from adapters.opcua.companion import Machine, RolePoint
 from adapters.opcua.details import Detail
 from adapters.opcua.space import Space
 
-DEVICE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")  # config.model.Id
+DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # config.model.Id
 _TOKEN = re.compile(r"[A-Za-z0-9_]")
 RelativePath = tuple[tuple[int, str], ...]
 
@@ -98,7 +98,7 @@ def _signature(known: Mapping[int, Detail], subject: Subject) -> object:
         points.append((c.path, kind, (c.role.name, c.role.offset) if c.role is not None else None))
     machine = subject.machine
     model = (machine.model, tuple(machine.state_map.items())) if machine is not None else None
-    return (frozenset(points), model)
+    return (frozenset(Counter(points).items()), model)  # a server may give one browse name to several children
 
 
 def tree(space: Space, top: int, others: frozenset[int] = frozenset()) -> Iterator[Candidate]:
@@ -124,7 +124,7 @@ def shared_ids(space: Space, group: list[Subject], taken: set[str]) -> list[str]
     ids = [_by_path(space, s) for s in group]
     paths = list(ids[0])
     for keys in _possible_keys(space, group, ids, paths):
-        if len(set(keys)) != len(keys) or taken & set(keys) or not all(map(DEVICE_ID.match, keys)):
+        if len(set(keys)) != len(keys) or taken & set(keys) or not all(map(DEVICE_ID.fullmatch, keys)):
             continue
         if all(len({with_device(i[p], k) for i, k in zip(ids, keys, strict=True)}) == 1 for p in paths):
             return keys
@@ -132,7 +132,13 @@ def shared_ids(space: Space, group: list[Subject], taken: set[str]) -> list[str]
 
 
 def _by_path(space: Space, subject: Subject) -> dict[object, str]:
-    return {(c.path, c.role.name if c.role is not None else ""): space.text(c.node) for c in subject.points}
+    found: dict[object, str] = {}
+    times: Counter[object] = Counter()
+    for c in subject.points:
+        place = (c.path, c.role.name if c.role is not None else "")
+        times[place] += 1
+        found[place, times[place]] = space.text(c.node)  # each of several children with one browse name
+    return found
 
 
 def _possible_keys(

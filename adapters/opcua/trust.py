@@ -2,7 +2,8 @@
 
 In: a server's certificate with the issuers it sent. Out: why it is not trusted, or nothing. Trusted is a certificate that lies in
 `trusted/`, and one that an authority lying there issued, directly or through at most four others, each checked for signature, validity
-and the right to issue (IEC 62541-4 §6.1.3). Revocation lists `trusted/*.crl` are honoured; an issuer without one is not refused.
+and the right to issue (IEC 62541-4 §6.1.3), to a certificate that may be a server's: a user's of the same authority is none. Revocation
+lists `trusted/*.crl` are honoured; an issuer without one is not refused.
 What is unknown is put into `rejected/` (at most 100 files) and waits for a person; nothing is ever trusted by itself.
 Refuses (`CertificateError`): a name that fits none or several files.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from adapters.opcua.certificates import (
     CertificateError,
@@ -67,13 +69,16 @@ class TrustList:
         if sha256(chain[0]) in trusted:
             return ""
         current, problem = chain[0], ""
-        for _ in range(_ISSUERS_MOST):
-            issuer = next((c for c in (*trusted.values(), *chain[1:]) if _issued(c, current)), None)
-            if issuer is None:
+        for between in range(_ISSUERS_MOST):
+            issuers = [c for c in (*trusted.values(), *chain[1:]) if _issued(c, current)]
+            if not issuers:
                 return problem or "不在信任列表里 (not in the trust list)"
-            problem = problem or self._fault(issuer, current, now)
+            # an authority that was renewed with its old key lies there twice: the sound one counts
+            faults = [self._fault(c, current, now, between) for c in issuers]
+            fault, issuer = min(zip(faults, issuers, strict=True), key=lambda pair: bool(pair[0]))
+            problem = problem or fault
             if sha256(issuer) in trusted:
-                return problem
+                return problem or _no_server(chain[0])
             current = issuer
         return "签发链过长 (too many issuers)"
 
@@ -90,7 +95,7 @@ class TrustList:
 
     def trust(self, name: str) -> Listed:
         """Move a certificate from rejected to trusted. Errors: `CertificateError`."""
-        return _move(_one(self.rejected(), name, self.rejected_folder), self.trusted_folder)
+        return _move(_named(self.rejected(), name, self.rejected_folder), self.trusted_folder)
 
     def add(self, file: Path) -> Listed:
         """Trust a certificate from a file, such as one brought on a stick. Errors: `CertificateError`."""
@@ -98,15 +103,15 @@ class TrustList:
         return _write(Listed(file, certificate), self.trusted_folder)
 
     def distrust(self, name: str) -> Listed:
-        """Move a certificate from trusted to rejected. Errors: `CertificateError`."""
-        return _move(_one(self.trusted(), name, self.trusted_folder), self.rejected_folder)
+        """Move a certificate, every copy of it, from trusted to rejected. Errors: `CertificateError`."""
+        return _move(_named(self.trusted(), name, self.trusted_folder), self.rejected_folder)
 
-    def _fault(self, issuer: x509.Certificate, issued: x509.Certificate, now: datetime) -> str:
-        """What is wrong with a link of the chain whose signature is right."""
+    def _fault(self, issuer: x509.Certificate, issued: x509.Certificate, now: datetime, between: int) -> str:
+        """What is wrong with a link of the chain whose signature is right; `between` issuers stand below it."""
         name = common_name(issuer)
         if words := validity(issuer, now):
             return f"签发者 {name} 的证书{words}"
-        if not _may_issue(issuer):
+        if not _may_issue(issuer, between):
             return f"签发者 {name} 无权签发证书 (not a certificate authority)"
         algorithm = issued.signature_hash_algorithm
         if algorithm is None or algorithm.name in _WEAK:
@@ -126,13 +131,24 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     return True
 
 
-def _may_issue(issuer: x509.Certificate) -> bool:
+def _may_issue(issuer: x509.Certificate, between: int) -> bool:
     try:
-        if not issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+        basic = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
+        if not basic.ca or (basic.path_length is not None and between > basic.path_length):  # RFC 5280 §4.2.1.9
             return False
         return issuer.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
     except (x509.ExtensionNotFound, ValueError):
         return False
+
+
+def _no_server(certificate: x509.Certificate) -> str:
+    """Why what an authority issued is not a server's certificate (IEC 62541-6 §6.2.2: serverAuth); empty when it may be one."""
+    try:
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return ""
+    fitting = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    return "" if fitting & set(usages) else "证书用途里没有服务器身份 (expected serverAuth in ExtendedKeyUsage)"
 
 
 def _revoked(issuer: x509.Certificate, certificate: x509.Certificate, folder: Path) -> bool:
@@ -158,7 +174,9 @@ def _listed(folder: Path) -> tuple[list[Listed], list[str]]:
     return found, problems
 
 
-def _one(entries: Iterable[Listed], name: str, folder: Path) -> Listed:
+def _named(entries: Iterable[Listed], name: str, folder: Path) -> list[Listed]:
+    """Every file of the one certificate that is meant: a copy left behind would go on being trusted."""
+    entries = list(entries)
     wanted = name.replace(":", "").replace(" ", "").lower()
     long_enough = len(wanted) >= _THUMB_LEAST
     fitting = [
@@ -167,18 +185,20 @@ def _one(entries: Iterable[Listed], name: str, folder: Path) -> Listed:
         if e.path.name == name
         or (long_enough and (thumbprint(e.certificate).startswith(wanted) or sha256(e.certificate).startswith(wanted)))
     ]
-    if len(fitting) == 1:
-        return fitting[0]
+    meant = {sha256(e.certificate) for e in fitting}
+    if len(meant) == 1:
+        return [e for e in entries if sha256(e.certificate) in meant]
     if fitting:
-        raise CertificateError(f"{name}: 在 {folder} 里符合的有 {len(fitting)} 个, 请多写几位指纹 (ambiguous)")
+        raise CertificateError(f"{name}: 在 {folder} 里符合的有 {len(meant)} 张, 请多写几位指纹 (ambiguous)")
     raise CertificateError(
         f"{name}: {folder} 里没有这张证书; 写文件名或指纹前 {_THUMB_LEAST} 位以上 (no such certificate; give its file name or thumbprint)"
     )
 
 
-def _move(entry: Listed, folder: Path) -> Listed:
-    moved = _write(entry, folder)
-    entry.path.unlink()
+def _move(copies: list[Listed], folder: Path) -> Listed:
+    moved = _write(copies[0], folder)
+    for entry in copies:
+        entry.path.unlink()
     return moved
 
 

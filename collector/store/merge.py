@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -17,21 +18,22 @@ from adapters.batch import Template
 from collector.store.schema import arrow_schema
 from collector.store.segment import by_device
 
-SLICE_ROWS = 400_000
+SLICE_ROWS = 250_000
 
 
 def merged(paths: Sequence[Path], template: Template, columns: Sequence[str]) -> Iterator[pa.Table]:
     """Every device's rows over all files; a column that a file left out comes as nulls."""
+    for rows in merged_slices(paths, template, columns):
+        yield from by_device(rows)
+
+
+def merged_slices(paths: Sequence[Path], template: Template, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The same, a run of devices at a time."""
     schema = pa.schema([arrow_schema(template).field(name) for name in columns])
     files = [pq.ParquetFile(p) for p in paths]
     try:
         for first, last in _slices(files):
-            runs: dict[str, list[pa.Table]] = {}
-            for file in files:
-                for device, rows in _runs(file, first, last):
-                    runs.setdefault(device, []).append(_padded(rows, schema))
-            for device in sorted(runs):
-                yield pa.concat_tables(runs.pop(device))
+            yield _sorted(pa.concat_tables(_padded(_rows(file, first, last), schema) for file in files))
     finally:
         for file in files:
             file.close()
@@ -58,18 +60,23 @@ def _slices(files: Sequence[pq.ParquetFile]) -> Iterator[tuple[str, str]]:
             first, held = "", 0
 
 
-def _runs(file: pq.ParquetFile, first: str, last: str) -> Iterator[tuple[str, pa.Table]]:
-    """(device, its rows) for devices first..last; row groups outside are not read (statistics of column 0, the device)."""
+def _rows(file: pq.ParquetFile, first: str, last: str) -> pa.Table:
+    """Rows of devices first..last; row groups outside are not read (statistics of column 0, the device)."""
     wanted = []
     for group in range(file.num_row_groups):
         statistics = file.metadata.row_group(group).column(0).statistics
         if statistics is None or not statistics.has_min_max or (statistics.min <= last and statistics.max >= first):
             wanted.append(group)
-    if wanted:
-        for rows in by_device(file.read_row_groups(wanted)):
-            device = rows["device"][0].as_py()
-            if first <= device <= last:
-                yield device, rows
+    rows = file.read_row_groups(wanted)
+    device = rows["device"]
+    return rows.filter(pc.and_(pc.greater_equal(device, first), pc.less_equal(device, last)))
+
+
+def _sorted(rows: pa.Table) -> pa.Table:
+    """By device, each device's rows in the order they have."""
+    device = rows["device"].combine_chunks().dictionary_encode()
+    rank = pc.rank(device.dictionary, sort_keys="ascending").to_numpy()
+    return rows.take(pa.array(np.argsort(rank[device.indices.to_numpy()], kind="stable")))
 
 
 def _padded(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -15,7 +15,7 @@ from collector import journal
 from collector.folder import DataFolder
 from collector.frame import ROWS
 from collector.store.catalog import open_catalog
-from collector.store.schema import BASE, tables_of
+from collector.store.schema import BASE, SERVER, tables_of
 
 LONG_KEY = ["device", "point", "source_us"]
 VALUE_COLUMNS = [f"v_{t}" for t in ValueType]
@@ -30,9 +30,10 @@ def scan(
     shape: str = "long",
     template_id: str | None = None,
 ) -> pl.LazyFrame:
-    """Long: device, point, source_us, lag_us, outcome, quality, v_<type>…, hour; one row per distinct value.
+    """Long: device, point, source_us, server_us, lag_us, outcome, quality, v_<type>…, hour; one row per distinct value.
 
     Wide: one template's rows as stored (`template_id` needed when there are several), distinct. Window [start_us, end_us) of source time.
+    Receipt is source_us + lag_us; server_us is null where the protocol has none.
     """
     if shape not in ("long", "wide"):
         raise ValueError(f"shape: expected long or wide, found {shape!r}")
@@ -43,7 +44,7 @@ def scan(
         together = (
             pl.concat(frames, how="diagonal") if frames else pl.LazyFrame(schema=dict.fromkeys(["device"], pl.String))
         )
-        names = [n for n in together.collect_schema().names() if n not in ("frame", "lag_us", "hour")]
+        names = [n for n in together.collect_schema().names() if n not in ("frame", "lag_us", "server_us", "hour")]
         return together.unique(names, keep="first", maintain_order=True)
     longs = [_long(f, t) for t, parts in narrowed.items() for f in parts]
     if not longs:
@@ -51,7 +52,7 @@ def scan(
     values = pl.concat([pl.LazyFrame(schema=_LONG_SCHEMA), *longs], how="diagonal_relaxed")
     first = pl.col("outcome").sort_by("outcome").first()  # a delivery before its confirmation
     return values.group_by([*LONG_KEY, *VALUE_COLUMNS], maintain_order=True).agg(
-        pl.col("lag_us").min(), first, pl.col("quality").first(), pl.col("hour").min()
+        pl.col("server_us").min(), pl.col("lag_us").min(), first, pl.col("quality").first(), pl.col("hour").min()
     )
 
 
@@ -79,6 +80,7 @@ _LONG_SCHEMA = {
     "device": pl.String,
     "point": pl.String,
     "source_us": pl.Int64,
+    "server_us": pl.Int64,
     "lag_us": pl.Int64,
     "outcome": pl.UInt8,
     "quality": pl.UInt32,
@@ -113,7 +115,10 @@ def _all_columns(frame: pl.LazyFrame, template: Template) -> pl.LazyFrame:
     there = set(frame.collect_schema().names())
     qualities = [f"q.{n}" for n, _ in template.columns]
     absent = [pl.lit(None, pl.UInt32).alias(q) for q in qualities if q not in there]
-    return frame.with_columns(absent).select([n for n, _ in BASE] + [f"p.{n}" for n, _ in template.columns] + qualities)
+    server_us = pl.col("source_us") + pl.col(SERVER) if SERVER in there else pl.lit(None, pl.Int64)
+    base = [n for n, _ in BASE]
+    values = [f"p.{n}" for n, _ in template.columns]
+    return frame.with_columns(server_us.alias("server_us"), *absent).select([*base, "server_us", *values, *qualities])
 
 
 def _narrow(
@@ -130,7 +135,7 @@ def _narrow(
 
 def _long(frame: pl.LazyFrame, template: Template) -> pl.LazyFrame:
     contact = frame.filter(pl.col("outcome") <= int(Outcome.CONFIRMED))
-    base = ["device", "source_us", "lag_us", "outcome", "hour"]
+    base = ["device", "source_us", "server_us", "lag_us", "outcome", "hour"]
     if template.kind == "event":
         names = [p.name for p in template.points]
         point = pl.col("p.point").replace_strict(range(len(names)), names, default=None, return_dtype=pl.String)

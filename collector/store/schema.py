@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adapters.batch import Column, Template, ValueType
+from adapters.batch import NO_TIME, Column, Template, ValueType
 from collector.frame import Block, Frame
 
 VALUE, QUALITY = "p.", "q."
+SERVER = "server_lag_us"  # server time minus source time; a file without one has no such column
 ARROW_TYPE = {
     ValueType.BOOL: pa.bool_(),
     ValueType.I64: pa.int64(),
@@ -35,10 +36,15 @@ BASE: tuple[tuple[str, pa.DataType], ...] = (
 
 
 def arrow_schema(template: Template) -> pa.Schema:
-    """Full schema of a template: base, values, column qualities."""
+    """Full schema of a template: base, server time, values, column qualities."""
     values = [(VALUE + name, ARROW_TYPE[kind]) for name, kind in template.columns]
     qualities = [(QUALITY + name, pa.uint32()) for name, _ in template.columns]
-    return pa.schema([*BASE, *values, *qualities])
+    return pa.schema([*BASE, (SERVER, pa.int64()), *values, *qualities])
+
+
+def is_optional(name: str) -> bool:
+    """True for a column that a file leaves out when it would say nothing."""
+    return name == SERVER or name.startswith(QUALITY)
 
 
 def tables_of(frames: Sequence[Frame]) -> dict[Template, pa.Table]:
@@ -66,6 +72,7 @@ def _table(template: Template, parts: list[tuple[Frame, Block]]) -> pa.Table:
         "lag_us": taken([b.lag_us for _, b in parts], pa.int64()),
         "outcome": taken([b.outcome for _, b in parts], pa.uint8()),
         "q": taken([b.quality for _, b in parts], pa.uint32()),
+        SERVER: _server_lags([b for _, b in parts], order),
     }
     for i, (name, kind) in enumerate(template.columns):
         columns[VALUE + name] = _values([b.columns[i] for _, b in parts], kind, order)
@@ -80,6 +87,17 @@ def _devices(blocks: Sequence[Block]) -> tuple[np.ndarray, list[str]]:
     number = {d: i for i, d in enumerate(names)}
     numbers = {devices: np.array([number[d] for d in devices], np.int32) for devices in lists}
     return np.concatenate([np.repeat(numbers[b.devices], b.counts) for b in blocks]), names
+
+
+def _server_lags(blocks: list[Block], order: np.ndarray) -> pa.Array:
+    if all(b.server_us is None for b in blocks):
+        return pa.nulls(len(order), pa.int64())
+    server = np.concatenate(
+        [np.full(len(b.source_us), NO_TIME) if b.server_us is None else b.server_us for b in blocks]
+    )
+    there = server != NO_TIME
+    lags = np.where(there, server, 0) - np.where(there, np.concatenate([b.source_us for b in blocks]), 0)
+    return pa.array(lags[order], pa.int64(), mask=~there[order])
 
 
 def _values(parts: list[Column], kind: ValueType, order: np.ndarray) -> pa.Array:

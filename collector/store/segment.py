@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from adapters.batch import Template
 from collector.durable import fsync_folder
 from collector.store.encoding import choose_encodings, writer_options
-from collector.store.schema import arrow_schema
+from collector.store.schema import arrow_schema, is_optional
 
 ABOUT, TEMPLATE = b"plantproof", b"plantproof.template"
 ROW_GROUP_ROWS = 16_384  # of an open segment: small, so that a merge by device reads each row group about once
@@ -56,15 +56,12 @@ def write_segment(
     template: Template,
     groups: Iterable[pa.Table],
     about: dict[str, Any],
-    columns: Sequence[str] | None = None,
+    columns: Sequence[str],
 ) -> Segment:
-    """Write `groups` (one row group each) durably to `root/path`. Repeating it gives the same content.
+    """Write `groups` (one row group each) of these columns durably to `root/path`. Repeating it gives the same content.
 
-    `columns` are those the file has; without it, all but the column qualities that say nothing. With it only a few groups are held.
+    Only a few groups are held at a time.
     """
-    if columns is None:
-        groups = list(groups)
-        columns = _used_columns(arrow_schema(template), groups)
     target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -94,6 +91,12 @@ def in_row_groups(table: pa.Table) -> list[pa.Table]:
     return [table.slice(i, ROW_GROUP_ROWS) for i in range(0, len(table), ROW_GROUP_ROWS)]
 
 
+def used_columns(template: Template, groups: Sequence[pa.Table]) -> list[str]:
+    """A template's columns but the optional ones that say nothing in any of the groups."""
+    names = arrow_schema(template).names
+    return [n for n in names if not is_optional(n) or any(g[n].null_count < len(g) for g in groups)]
+
+
 def read_footer(root: Path, path: Path) -> tuple[Segment, Template]:
     """What a file says of itself. Errors: `StoreError`."""
     try:
@@ -107,11 +110,6 @@ def read_footer(root: Path, path: Path) -> tuple[Segment, Template]:
     if template.id != segment.template:
         raise StoreError(f"{path}: template {template.id} does not fit the footer's {segment.template}")
     return segment, template
-
-
-def _used_columns(schema: pa.Schema, groups: Sequence[pa.Table]) -> list[str]:
-    """All but the column qualities that say nothing anywhere."""
-    return [n for n in schema.names if not n.startswith("q.") or any(g[n].null_count < len(g) for g in groups)]
 
 
 def _footer(segment: Segment, template: Template) -> dict[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Real servers of three protocols with the same four points, the registers that describe them, and an `emit` that remembers."""
+"""Real servers of every protocol with the same four points, the registers that describe them, and an `emit` that remembers."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ from adapters.contract import Adapter, DeviceState, Identity, Site
 from adapters.registry import build
 from config.load import parse_register
 from config.register import Register
+from tests.adapters.sparkplug_edge import Edge
 
 PATIENCE_S = 30.0
 WHEN = datetime(2026, 11, 22, tzinfo=UTC)
 VALUES = {"speed": 1.5, "count": 3, "running": True, "name": "A-12"}
 TYPES = {"speed": "f64", "count": "i64", "running": "bool", "name": "str"}
+SPARKPLUG_TYPES = {"speed": 10, "count": 3, "running": 11, "name": 12}  # Double, Int32, Boolean, String
 
 
 class WallClock:
@@ -71,14 +73,16 @@ class Recorder:
     states: list[DeviceState] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     entered: int = 0
+    urgent: int = 0  # emits that asked for an early flush
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def emit(self, batch: Batch) -> None:
-        self.entered += 1
+    async def emit(self, *batches: Batch, urgent: bool = False) -> None:
+        self.entered += len(batches)
+        self.urgent += urgent
         await self.gate.wait()
-        self.batches.append(batch)
+        self.batches += batches
 
     async def identify(self, identity: Identity) -> None:
         self.identities.append(identity)
@@ -130,15 +134,23 @@ def rows_of(batch: Batch) -> list[dict[str, Any]]:
 class Running:
     """An adapter at work; leaving the block cancels it and lets it close."""
 
-    def __init__(self, register: Register, recorder: Recorder, clock: Any = None) -> None:
+    def __init__(
+        self,
+        register: Register,
+        recorder: Recorder,
+        clock: Any = None,
+        keys: Path | None = None,
+        state: Path | None = None,
+    ) -> None:
         self.recorder = recorder
+        self._keys, self._state = keys, state
         self._register = register
         self._clock = clock or WallClock()
         self.adapters: list[Adapter] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Recorder:
-        self.adapters = build(self._register, Site(self._clock, self.recorder.states.append))
+        self.adapters = build(self._register, Site(self._clock, self.recorder.states.append, self._keys, self._state))
         self._tasks = [asyncio.create_task(a.run(self.recorder.emit, self.recorder.identify)) for a in self.adapters]
         return self.recorder
 
@@ -237,6 +249,7 @@ class OpcUaWire:
         self.kind = "wide" if mode == "poll" else "event"
         self.product_uri = "urn:example:cnc"
         self.spaces = ["urn:example:machines"]
+        self.values: dict[str, dict[str, Any]] = {"m1": VALUES, "m2": VALUES}
         self.nodes: dict[str, Any] = {}
         self._server: Server | None = None
 
@@ -266,8 +279,8 @@ class OpcUaWire:
         await server.set_build_info(self.product_uri, "maker", "product", "1.2", "3", WHEN)
         for space in self.spaces:
             index = await server.register_namespace(space)
-        for device in ("m1", "m2"):
-            for name, value in VALUES.items():
+        for device, values in self.values.items():
+            for name, value in values.items():
                 node = await server.nodes.objects.add_variable(ua.NodeId(f"{device}.{name}", index), name, value)
                 self.nodes[f"{device}.{name}"] = node
         await server.start()
@@ -287,6 +300,7 @@ class MqttWire:
     silence = Outcome.REFUSED
 
     def __init__(self) -> None:
+        self.pause_s = 0.2  # between messages
         self.broker = program("mosquitto")
         self.repeat = True
         self.talking = {"m1"}
@@ -329,7 +343,7 @@ class MqttWire:
             if self.repeat:
                 for device in self.talking:
                     await asyncio.to_thread(self.publish, device, {"data": VALUES})
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(self.pause_s)
 
     async def stop(self) -> None:
         if self._publisher is not None:
@@ -347,12 +361,44 @@ class MqttWire:
             self._config.unlink()
 
 
+class SparkplugWire(MqttWire):
+    """mosquitto, and an edge node that repeats the values by name while the broker is up."""
+
+    name = "sparkplug"
+    kind = "event"
+
+    def __init__(self) -> None:
+        super().__init__()
+        metrics = [(f"Axis/{n}", SPARKPLUG_TYPES[n], v) for n, v in VALUES.items()]
+        self.edge = Edge({"": [], "m1": metrics, "m2": metrics}, aliases=False)
+
+    def points(self) -> list[dict[str, Any]]:
+        return [{"name": n, "type": t, "metric": f"Axis/{n}"} for n, t in TYPES.items()]
+
+    def device(self, device: str, port: int, interval_s: int = 1, **more: Any) -> dict[str, Any]:
+        connection = {"protocol": "sparkplug", "broker": f"mqtt://127.0.0.1:{port}", "group": "G", "edge_node": "E"}
+        return device_of(device, connection | {"device": device} | more, interval_s)
+
+    async def start(self, port: int) -> None:
+        await super().start(port)
+        await asyncio.to_thread(self.edge.connect, port)
+
+    def publish(self, device: str, body: Any, *, retain: bool = False, topic: str = "") -> None:
+        if self.edge.ready:
+            self.edge.data(device, {f"Axis/{n}": v for n, v in body["data"].items()})
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self.edge.close)
+        await super().stop()
+
+
 Wire = ModbusWire | OpcUaWire | MqttWire
 WIRES: dict[str, Callable[[], Wire]] = {
     "modbus": ModbusWire,
     "opcua-poll": OpcUaWire,
     "opcua-subscribe": lambda: OpcUaWire("subscribe"),
     "mqtt": MqttWire,
+    "sparkplug": SparkplugWire,
 }
 
 

@@ -50,10 +50,14 @@ class FaultProxy:
             self._server = None
         await self.cut()
 
-    async def cut(self) -> None:
-        """Break every connection in the middle of whatever it is doing; new ones are accepted."""
+    def break_off(self) -> None:
+        """Break every connection now, from within a change of bytes too; new ones are accepted."""
         for writer in tuple(self._writers):
             writer.transport.abort()
+
+    async def cut(self) -> None:
+        """Break every connection in the middle of whatever it is doing, and wait until they are gone; new ones are accepted."""
+        self.break_off()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -61,6 +61,8 @@ def certificate(
     days: tuple[float, float] = (-1, 365),
     bits: int = 2048,
     may_issue: bool = True,
+    path_length: int | None = None,
+    usages: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH),
 ) -> Made:
     """A certificate with the usages that OPC UA asks for, its time given in days from now."""
     own = key(name, bits)
@@ -74,7 +76,7 @@ def certificate(
         .serial_number(x509.random_serial_number())
         .not_valid_before(NOW + timedelta(days=days[0]))
         .not_valid_after(NOW + timedelta(days=days[1]))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(own.public_key()), critical=False)
         .add_extension(
@@ -83,9 +85,9 @@ def certificate(
         )
     )
     if not ca:
-        both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-        names = [x509.UniformResourceIdentifier(uri), x509.DNSName("localhost")]
-        builder = builder.add_extension(both, critical=False)
+        names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri)] if uri else []
+        names.append(x509.DNSName("localhost"))
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return Made(builder.sign(issuer.key if issuer else own, hashes.SHA256()), own)
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import pytest
 
-from adapters.batch import BAD_DEVICE_FAILURE
+from adapters.modbus.poll import BAD_NOT_FOUND
 from config.register import Register
 from tests.adapters.plant import device_of, free_port, register_of
 
@@ -35,7 +35,7 @@ MODBUS_VALUES = {
     "coil": True,
     "contact": True,
 }
-MODBUS_BAD = {"hole": BAD_DEVICE_FAILURE}
+MODBUS_BAD = {"hole": BAD_NOT_FOUND}
 OPCUA_VALUES = {
     "speed": 1.5,
     "load": 0.25,
@@ -49,7 +49,7 @@ OPCUA_VALUES = {
 OPCUA_MARKS = {"shaky": UNCERTAIN_LAST_USABLE, "broken": BAD_SENSOR_FAILURE, "nowhere": BAD_NODE_ID_UNKNOWN}
 
 
-def modbus_register(port: int) -> Register:
+def modbus_register(port: int, **more: Any) -> Register:
     holding = {"table": "holding_register"}
     points: list[dict[str, Any]] = [
         {"name": "speed", "type": "f32", **holding, "address": 0, "wire": "f32"},
@@ -75,7 +75,7 @@ def modbus_register(port: int) -> Register:
         {"name": "contact", "type": "bool", "table": "discrete_input", "address": 5, "wire": "bit"},
     ]
     connection = {"protocol": "modbus", "host": "127.0.0.1", "port": port, "timeout_ms": 5000}
-    return register_of(points, [device_of("m1", connection)])
+    return register_of(points, [device_of("m1", connection | more)])
 
 
 def opcua_register(port: int, mode: str = "poll", **more: Any) -> Register:
@@ -100,6 +100,8 @@ def opcua_register(port: int, mode: str = "poll", **more: Any) -> Register:
 class NodeServer:
     """A server of tests/servers, started on a free port. Skipped without node and its modules, an error when required."""
 
+    node_options: tuple[str, ...] = ()
+
     def __init__(self, script: str, *arguments: str) -> None:
         self.port = free_port()
         self._script, self._arguments = script, arguments
@@ -113,7 +115,14 @@ class NodeServer:
             pytest.skip("node or tests/servers/node_modules is missing: npm ci --prefix tests/servers")
         pipe = asyncio.subprocess.PIPE
         self._process = await asyncio.create_subprocess_exec(
-            node, FOLDER / self._script, str(self.port), *self._arguments, stdin=pipe, stdout=pipe, stderr=pipe
+            node,
+            *self.node_options,
+            FOLDER / self._script,
+            str(self.port),
+            *self._arguments,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
         )
         assert self._process.stdout is not None
         async with asyncio.timeout(120):
@@ -130,3 +139,32 @@ class NodeServer:
         if self._process is not None:
             self._process.kill()
             await self._process.communicate()
+
+
+class HistoryServer(NodeServer):
+    """opcua_history_server.js: values every `interval_ms`, each noted in `served` before it is served; alarms and events on command."""
+
+    def __init__(self, served: Path, **options: Any) -> None:
+        self.served = served
+        super().__init__("opcua_history_server.js", json.dumps({"served": str(served), **options}))
+
+    async def tell(self, **command: Any) -> None:
+        """One command; returns when it is done."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+        async with asyncio.timeout(30):
+            while not (await self._process.stdout.readline()).startswith(b'{"done"'):
+                pass
+
+    def values(self, point: str) -> list[tuple[int, Any]]:
+        """(source time, value) of everything the server served of a point, in its order."""
+        return [(line["us"], line["value"]) for line in self._lines() if line.get("point") == point]
+
+    def events(self) -> list[dict[str, Any]]:
+        """Everything the server's notifier told."""
+        return [line["event"] for line in self._lines() if "event" in line]
+
+    def _lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.served.read_text().splitlines() if line.endswith("}")]

@@ -1,4 +1,4 @@
-"""One contract for every protocol: the same sentences, said to three real servers."""
+"""One contract for every protocol: the same sentences, said to the real servers of each."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ async def test_a_store_that_fails_ends_the_adapter_with_its_own_error(wire: Wire
     class DiskFull(Exception):
         pass
 
-    async def failing(_: object) -> None:
+    async def failing(*_: object, urgent: bool = False) -> None:
         raise DiskFull
 
     port = free_port()

@@ -15,7 +15,9 @@ from asyncua.ua.ua_binary import struct_from_binary
 
 from adapters.batch import Outcome
 from adapters.contract import Site
+from adapters.opcua.columns import joined
 from adapters.opcua.reading import reading_of
+from adapters.opcua.responses import publish_response
 from adapters.registry import build
 from tests.adapters.plant import Recorder, WallClock
 from tests.adapters.stacks import (
@@ -80,6 +82,15 @@ async def test_recorded_modbus_serial_bytes_decode_to_its_registers() -> None:
     assert {request[7] for request in asked} <= {1, 2, 3, 4, 43}  # reading function codes only
 
 
+async def test_recorded_serial_frames_of_jsmodbus_decode_to_its_registers() -> None:
+    async with replay("jsmodbus-rtu", 8, lambda _: 0) as (port, asked):
+        register = modbus_register(port, transport="rtu_over_tcp", baudrate=115200)
+        recorder = Recorder(batches=await build(register, Site(WallClock()))[0].read_once())
+    (row,) = recorder.rows("m1")
+    assert (row["outcome"], row["values"]) == (Outcome.OK, MODBUS_VALUES | {"hole": 0})  # jsmodbus has no holes
+    assert b"".join(asked) == b"".join(raw for who, raw in exchange("jsmodbus-rtu") if who == "c")
+
+
 async def test_recorded_node_opcua_bytes_decode_to_its_variables() -> None:
     async with replay("node-opcua-read", 8, lambda h: int.from_bytes(h[4:8], "little") - 8) as (port, _):
         recorder = Recorder(batches=await build(opcua_register(port), Site(WallClock()))[0].read_once())
@@ -91,14 +102,33 @@ async def test_recorded_node_opcua_bytes_decode_to_its_variables() -> None:
 
 def test_recorded_publish_responses_carry_stamps_and_the_overflow_bit() -> None:
     names = [*OPCUA_VALUES, "broken", "runs"]
-    readings = []
+    delivered = []
     for _, raw in exchange("node-opcua-publish"):
-        response = struct_from_binary(ua.PublishResponse, Buffer(raw))
-        for data in response.Parameters.NotificationMessage.NotificationData:
-            readings += [(names[item.ClientHandle], reading_of(item.Value)) for item in data.MonitoredItems]
-    first = dict(reversed(readings))
-    assert {n: first[n].raw for n in OPCUA_VALUES} == OPCUA_VALUES
-    assert {first[n].source_us for n in OPCUA_VALUES} == {WHEN_US}
-    assert {n: first[n].status for n in ("shaky", "broken")} == {n: OPCUA_MARKS[n] for n in ("shaky", "broken")}
-    assert {n for n, r in readings if r.overflow} == {"runs"}
-    assert {r.status for n, r in readings if n == "runs"} == {0}
+        for values in publish_response(raw).message.values:
+            stamps, status = values.source_us.tolist(), values.status.tolist()
+            delivered += list(zip(values.handle.tolist(), values.raws(), status, stamps, strict=True))
+    first = {names[handle]: rest for handle, *rest in reversed(delivered)}
+    assert {n: first[n][0] for n in OPCUA_VALUES} == OPCUA_VALUES
+    assert {first[n][2] for n in OPCUA_VALUES} == {WHEN_US}
+    assert {n: first[n][1] for n in ("shaky", "broken")} == {n: OPCUA_MARKS[n] for n in ("shaky", "broken")}
+    overflowed = [(names[handle], status) for handle, _, status, _ in delivered if status & 0x0480 == 0x0480]
+    assert {n for n, _ in overflowed} == {"runs"}
+    assert {status & ~0x0480 for handle, _, status, _ in delivered if names[handle] == "runs"} == {0}
+
+
+def test_recorded_publish_responses_mean_what_the_library_reads_in_them() -> None:
+    for _, raw in exchange("node-opcua-publish"):
+        theirs = struct_from_binary(ua.PublishResponse, Buffer(raw)).Parameters
+        ours = publish_response(raw)
+        assert (ours.subscription, ours.message.sequence, ours.more) == (
+            theirs.SubscriptionId,
+            theirs.NotificationMessage.SequenceNumber,
+            theirs.MoreNotifications,
+        )
+        items = [i for data in theirs.NotificationMessage.NotificationData for i in data.MonitoredItems]
+        readings = [reading_of(i.Value) for i in items]
+        values = joined(ours.message.values)
+        handles = [h for v in ours.message.values for h in v.handle.tolist()]
+        assert handles == [i.ClientHandle for i in items]
+        assert values.raws() == [r.raw for r in readings]
+        assert values.source_us.tolist() == [r.source_us for r in readings]

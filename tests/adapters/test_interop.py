@@ -43,7 +43,7 @@ async def test_node_opcua_values_arrive_with_status_and_source_time_under_a_read
     assert dict(recorder.identities[0].facts)["product_uri"] == "urn:example:interop"
 
 
-async def test_node_opcua_subscription_delivers_and_an_overflowing_queue_is_recorded_as_a_loss() -> None:
+async def test_theme_5_node_opcua_subscription_delivers_and_an_overflowing_queue_is_recorded_as_a_loss() -> None:
     async with NodeServer("opcua_server.js") as server:
         register = opcua_register(server.port, "subscribe", queue=2)
         async with Running(register, Recorder()) as recorder:
@@ -58,7 +58,7 @@ async def test_node_opcua_subscription_delivers_and_an_overflowing_queue_is_reco
     assert all(r["quality"] == GOOD for r in rows if r["point"] == "runs" and r["outcome"] is Outcome.OK)
 
 
-async def test_node_opcua_subscription_with_computed_queues_loses_nothing() -> None:
+async def test_theme_5_node_opcua_subscription_with_computed_queues_loses_nothing() -> None:
     async with (
         NodeServer("opcua_server.js") as server,
         Running(opcua_register(server.port, "subscribe"), Recorder()) as recorder,

@@ -85,15 +85,6 @@ async def test_messages_sent_while_we_were_away_arrive_with_their_own_time(wire:
     assert kept == [(100 + k, 1_795_309_323_000_000 + 1000 * k) for k in range(3)]
 
 
-async def test_a_retained_message_is_no_contact_and_no_value(wire: MqttWire) -> None:
-    port = free_port()
-    await wire.start(port)
-    await publish(wire, {"data": {"count": 55}}, retain=True)
-    async with Running(register(wire, port, interval_s=1), Recorder()) as recorder:
-        await recorder.until(lambda: recorder.rows("m1"), "a row")
-    assert set(recorder.outcomes("m1")) == {Outcome.SILENT}
-
-
 async def test_a_silent_device_has_one_row_an_interval_and_the_other_is_untouched(wire: MqttWire) -> None:
     port = free_port()
     wire.repeat, wire.talking = True, {"m2"}

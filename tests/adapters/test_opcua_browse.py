@@ -22,14 +22,16 @@ from adapters.batch import BAD_DECODING, ValueType
 from adapters.contract import ReadError, Site
 from adapters.opcua import browse as browsing
 from adapters.opcua.browse import Browser
+from adapters.opcua.companion import Machine, RolePoint
 from adapters.opcua.details import Detail
 from adapters.opcua.naming import point_names, slug
 from adapters.opcua.pointlist import Heading, number, point_list, quoted
 from adapters.opcua.proposal import propose
+from adapters.opcua.said import json_text, plain
 from adapters.opcua.session import Session
 from adapters.opcua.space import Name, Node, Space
 from adapters.opcua.survey import Survey, look, session_of, survey
-from adapters.opcua.templates import Candidate, Subject, shared_ids
+from adapters.opcua.templates import Candidate, Subject, equal, shared_ids
 from adapters.opcua.units import UNECE, ucum, unece_code
 from adapters.registry import build
 from config.addressing import NODE_ID
@@ -291,6 +293,22 @@ async def test_an_endless_tree_stops_at_the_limit() -> None:
     assert len(space.nodes) == 500
 
 
+async def test_a_chain_of_nodes_without_end_is_followed_so_deep_and_said() -> None:
+    def child(node: ua.NodeId | None, _: bytes | None) -> ua.BrowseResult:
+        return result(int(node.Identifier) + 1 if node is not None else 1)
+
+    space, _ = await walked(child, most=100_000)
+    assert len(space.nodes) < 100
+    assert list(space.problems) == ["深于 64 层 (too deep)"]
+
+
+async def test_nodes_that_all_show_each_other_stop_at_the_limit_of_references() -> None:
+    everybody = result(*range(1, 400))
+    space, _ = await walked(lambda _, __: everybody, most=400)
+    assert space.truncated
+    assert sum(len(n.children) for n in space.nodes) < 11_000 + 50 * 400
+
+
 async def test_a_type_with_ancestors_without_end_is_not_followed_for_ever() -> None:
     space, _ = await walked(
         lambda node, _: result(1) if node else result(), types=lambda t: result(int(t.Identifier) + 1)
@@ -371,6 +389,16 @@ def test_every_proposed_name_is_an_id_and_none_comes_twice(found: list[tuple[lis
 def test_any_text_survives_as_a_toml_string(text: str) -> None:
     clean = text.encode("utf-8", "replace").decode()
     assert tomllib.loads(f"x = {quoted(clean)}") == {"x": clean}
+
+
+def test_a_text_that_would_read_otherwise_than_it_is_stands_escaped() -> None:
+    assert quoted("主轴 a\u202eb\x1b\x9b") == '"主轴 a\\u202Eb\\u001B\\u009B"'
+    for text in ("\u202e", "\x9b2J", "\udcd6", "\U000e0041", '主轴 "\n'):
+        body = json_text({"a": text})
+        assert body.isprintable()
+        assert json.loads(body) == {"a": text}
+    assert plain("a\x1b]0;t\x07b\n\udcd6c") == "a ]0;t b c"
+    assert len(plain("x" * 10**6)) == 201
 
 
 @settings(deadline=None)
@@ -482,6 +510,39 @@ def test_putting_the_device_ids_back_gives_the_servers_node_ids(ids: list[str], 
             assert [t.replace("{device}", key) for t in shared] == [space.text(c.node) for c in subject.points]
 
 
+def test_children_of_one_browse_name_are_each_checked_before_ids_are_shared() -> None:
+    space, subjects = small_space(["M-1", "M-2"], ["X.{name}.Speed", "X.{name}.Load"])
+    for subject in subjects:
+        subject.points = [Candidate(c.node, ((1, "Value"),)) for c in subject.points]
+    assert shared_ids(space, subjects, set()) == ["M-1", "M-2"]
+    space.nodes[subjects[1].points[0].node].key = (1, "X.M-02.Speed")
+    assert shared_ids(space, subjects, set()) is None
+    del subjects[1].points[0]
+    assert len(equal({}, subjects)) == 2
+
+
+def test_a_name_with_a_line_break_behind_it_is_no_device_id() -> None:
+    space, subjects = small_space(["M-1\n", "M-2\n"], ["X.{name}.Speed"])
+    keys = shared_ids(space, subjects, set())
+    assert keys is None or all(k.isprintable() for k in keys)
+
+
+@pytest.mark.parametrize("identifier", ["X.{device}.Speed", "\udcd6\udcf7.Speed"])
+def test_a_node_id_the_register_would_give_back_changed_is_left_out_and_counted(identifier: str) -> None:
+    space, subjects = small_space(["M-1"], ["good", "bad"])
+    good, bad = (c.node for c in subjects[0].points)
+    space.nodes[0].children, space.nodes[subjects[0].node].children = [subjects[0].node], [good, bad]
+    space.nodes[bad].key = (1, identifier)
+    known = {i: Detail(ValueType.F64, "Double", readable=True) for i in (good, bad)}
+    machine = Machine(subjects[0].node, "m", [RolePoint(bad, "state", "state", "")], extra=[bad])
+    for machines in ([], [machine]):
+        proposal = propose(space, known, machines, "x" * 80)
+        (sheet,) = proposal.sheets
+        assert [p.node for p in sheet.points] == ["nsu=urn:x;s=good"]
+        assert list(proposal.left_out.values()) == [1]
+        assert len(sheet.id) <= 64
+
+
 def test_ids_around_a_number_are_shared_and_ids_that_cannot_be_devices_are_not() -> None:
     space, subjects = small_space(["M-1", "M-2"], ["X.{name}.Speed", "X.{name}.Load"])
     assert shared_ids(space, subjects, set()) == ["M-1", "M-2"]
@@ -586,6 +647,13 @@ def test_nodes_the_register_lacks_are_problems_only_when_asked(
     assert code == 3
 
 
+def test_the_same_server_by_another_address_has_nothing_extra(
+    written: Path, workshop: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, body = diffed(written, "LATHE-02", capsys, workshop.replace("127.0.0.1", "localhost"))
+    assert (code, body["missing"], body["extra"], body["same"]) == (0, [], [], 5)
+
+
 def test_a_server_that_is_not_there_is_exit_code_5(capsys: pytest.CaptureFixture[str]) -> None:
     assert plantproof.run(["opcua", "browse", f"opc.tcp://127.0.0.1:{free_port()}"]) == 5
     assert "连接被拒绝" in capsys.readouterr().err
@@ -598,6 +666,7 @@ def test_wrong_arguments_are_named(tmp_path: Path, capsys: pytest.CaptureFixture
     assert plantproof.run(["opcua", "browse", "http://127.0.0.1"]) == 2
     assert plantproof.run(["opcua", "browse"]) == 2
     assert plantproof.run(["opcua", "diff"]) == 2
+    assert plantproof.run(["opcua", "browse", "opc.tcp://127.0.0.1:1", "--out", str(tmp_path / "no/x.toml")]) == 2
     assert out.read_text(encoding="utf-8") == "mine"
     words = capsys.readouterr().err
     assert "文件已存在" in words
@@ -607,7 +676,8 @@ def test_wrong_arguments_are_named(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_a_browse_through_a_devices_connection_uses_its_mode(
     written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = written.read_text(encoding="utf-8").replace('mode = "subscribe"', 'mode = "poll", timeout_ms = 9000')
+    more = 'mode = "poll", timeout_ms = 9000, backups = ["opc.tcp://10.0.0.2:4840"]'
+    text = written.read_text(encoding="utf-8").replace('mode = "subscribe"', more)
     written.write_text(text.replace('kind = "event"', 'kind = "wide"'), encoding="utf-8")
     out = tmp_path / "points.toml"
     assert (
@@ -617,7 +687,7 @@ def test_a_browse_through_a_devices_connection_uses_its_mode(
     assert {p.kind for p in register.point_sets} == {"wide"}
     its = register.device["LATHE-01"].connection
     assert isinstance(its, OpcUa)
-    assert (its.mode, its.timeout_ms) == ("poll", 9000)
+    assert (its.mode, its.timeout_ms, its.backups) == ("poll", 9000, ("opc.tcp://10.0.0.2:4840",))
 
 
 async def test_a_secured_server_is_browsed_with_our_certificate(tmp_path: Path) -> None:

@@ -172,6 +172,10 @@ async def test_a_state_is_known_by_the_words_of_its_server_too(server: str) -> N
     machines = companion.machines(found.space, found.known, {(MACHINERY, 5006): "执行中"})
     tool = next(m for m in machines if found.space.nodes[m.node].name.text == "MC-001")
     assert (tool.state_map["执行中"], tool.state_map["Executing"]) == ("run", "run")
+    machines = companion.machines(found.space, found.known, {(MACHINERY, 5004): "停", (MACHINERY, 5005): "停"})
+    tool = next(m for m in machines if found.space.nodes[m.node].name.text == "MC-001")
+    assert "停" not in tool.state_map  # out of service, or not there at all: nobody can tell
+    assert any("停" in n for n in tool.notes)
 
 
 async def test_one_machine_alone_is_recognised_too(server: str) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -13,6 +16,7 @@ from adapters.contract import ReadError, Site
 from adapters.opcua import redundancy
 from adapters.opcua.redundancy import Servers
 from adapters.opcua.session import Session
+from adapters.opcua.transport import BoundedClient
 from config.connections import OpcUa
 from tests.adapters.plant import PATIENCE_S, Recorder, Running, WallClock, free_port
 from tests.adapters.secure import SecureServer, certificate, secure_register
@@ -126,8 +130,12 @@ async def test_when_all_are_dead_the_words_name_each_and_the_first_that_returns_
     assert str(second.port) in str(refused.value)
     assert 0 < made.remaining_s <= 0.9  # nobody at home: each second
     async with second:
-        await asyncio.sleep(made.remaining_s)
-        session = await made.open(lambda: None)
+        session = None
+        async with asyncio.timeout(PATIENCE_S):
+            while session is None:  # each server has its own pause
+                await asyncio.sleep(made.remaining_s)
+                with contextlib.suppress(ReadError):
+                    session = await made.open(lambda: None)
         assert uri(session) == "urn:example:b"
         await session.close()
 
@@ -149,3 +157,119 @@ async def test_a_first_server_that_hangs_does_not_hold_up_the_backup(tmp_path: P
         await asyncio.wait_for(gone.wait(), PATIENCE_S)  # the attempt was given up, not left behind
         await session.close()
     hanging.close()
+
+
+class Fake:
+    """A session that only counts: its level, whether it is open."""
+
+    made: ClassVar[list[Fake]] = []
+
+    def __init__(self, where: str, level: int, on_lost: Callable[[], None]) -> None:
+        self.where, self.level, self.on_lost = where, level, on_lost
+        self.facts: tuple[tuple[str, str], ...] = ()
+        self.alive, self.closed = True, False
+        Fake.made.append(self)
+
+    async def read_redundancy(self) -> tuple[int, str]:
+        return self.level, "hot"
+
+    def mark_lost(self) -> None:
+        self.alive = False
+        self.on_lost()
+
+    async def close(self) -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self.alive, self.closed = False, True
+
+
+@pytest.fixture
+def levels(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """The level each server says, by port; servers are not asked over a network."""
+    said: dict[str, int] = {}
+
+    async def opened(endpoint: str, _: float, on_lost: Callable[[], None], *__: object) -> Fake:
+        return Fake(endpoint, said[endpoint.rpartition(":")[2]], on_lost)
+
+    Fake.made.clear()
+    monkeypatch.setattr("adapters.opcua.redundancy.Session", SimpleNamespace(open=opened))
+    return said
+
+
+def open_ports() -> list[str]:
+    return [f.where.rpartition(":")[2] for f in Fake.made if not f.closed]
+
+
+async def test_a_server_without_data_is_left_for_a_degraded_one_and_the_best_is_taken(levels: dict[str, int]) -> None:
+    levels.update({"1001": 255, "1002": 150, "1003": 1})
+    made = servers(1001, 1002, 1003)
+    session = cast(Fake, await made.open(lambda: None))
+    session.level = 1  # NoData (IEC 62541-4 §6.6.2.4.2)
+    found = await made._better(cast(Session, session))
+    assert found is not None
+    assert found.level == 150
+    assert open_ports() == ["1001", "1002"]
+    await found.session.close()
+    levels["1003"] = 200
+    session.level = 120
+    found = await made._better(cast(Session, session))
+    assert found is not None
+    assert found.level == 200
+    await found.session.close()
+    levels.update({"1002": 199, "1003": 199})
+    assert await made._better(cast(Session, session)) is None  # degraded as well: no reason to move
+    assert open_ports() == ["1001"]
+
+
+async def test_a_session_that_dies_before_it_is_taken_over_is_closed(levels: dict[str, int]) -> None:
+    levels.update({"1001": 100, "1002": 255})
+    made = servers(1001, 1002)
+    lost = cast(Fake, await made.open(lambda: None))
+    made._next = await made._above(made._all[1:], 2)
+    assert made._next is not None
+    cast(Fake, made._next.session).alive = False
+    await lost.close()
+    await made.open(lambda: None)
+    assert len(open_ports()) == 1
+
+
+async def test_opening_that_is_cancelled_leaves_no_session_behind(levels: dict[str, int]) -> None:
+    levels.update({"1001": 100, "1002": 255})
+    for rounds in range(1, 12):  # wherever it is cancelled
+        made = servers(1001, 1002)
+        task = asyncio.create_task(made.open(lambda: None))
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await task).close()
+        assert open_ports() == []
+
+
+async def test_an_error_of_our_own_is_not_taken_for_a_server_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> Fake:
+        raise LookupError("ours")
+
+    monkeypatch.setattr("adapters.opcua.redundancy.Session", SimpleNamespace(open=broken))
+    with pytest.raises(LookupError):
+        await servers(1001, 1002).open(lambda: None)
+
+
+async def test_a_session_whose_closing_is_cancelled_lets_go_of_its_socket() -> None:
+    class Client:
+        open = True
+
+        async def disconnect(self) -> None:
+            await asyncio.Event().wait()
+
+        def disconnect_socket(self) -> None:
+            self.open = False
+
+    client = Client()
+    closing = asyncio.create_task(Session(cast(BoundedClient, client), "cnc:4840", lambda: None).close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert not client.open

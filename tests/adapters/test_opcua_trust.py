@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from asyncua import ua
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -192,6 +194,73 @@ def test_an_expired_authority_is_refused(tmp_path: Path) -> None:
         check(tmp_path, certificate("server", issuer=authority))
 
 
+def test_an_authority_renewed_with_its_old_key_counts_whichever_file_comes_first(tmp_path: Path) -> None:
+    old = certificate("authority", ca=True, days=(-20, -1))
+    new = certificate("authority", ca=True)
+    trusting(tmp_path, old, new)
+    assert check(tmp_path, certificate("server", issuer=new)) == []
+
+
+def test_an_authority_for_end_certificates_only_cannot_make_another_authority(tmp_path: Path) -> None:
+    authority = certificate("authority", ca=True, path_length=0)
+    middle = certificate("middle", ca=True, issuer=authority)
+    trusting(tmp_path, authority)
+    assert check(tmp_path, certificate("server", issuer=authority)) == []
+    with pytest.raises(OpenError, match="无权签发"):
+        check(tmp_path, certificate("server", issuer=middle), middle)
+
+
+def test_a_users_certificate_of_the_same_authority_is_no_server(tmp_path: Path) -> None:
+    authority = certificate("authority", ca=True)
+    trusting(tmp_path, authority)
+    user = certificate("operator", issuer=authority, usages=[ExtendedKeyUsageOID.CLIENT_AUTH])
+    with pytest.raises(OpenError, match="没有服务器身份"):
+        check(tmp_path, user)
+    nameless = certificate("operator", "", issuer=authority)
+    with pytest.raises(OpenError, match="应用 URI"):
+        check(tmp_path, nameless, uri="")  # who has no name is not recognised by having none
+
+
+def test_a_certificate_is_trusted_no_longer_however_many_files_hold_it(tmp_path: Path) -> None:
+    server, other = certificate("server"), certificate("other")
+    trusting(tmp_path, server, other)
+    (tmp_path / "opcua/trusted/by-hand.pem").write_bytes(server.pem)
+    TrustList(tmp_path / "opcua").distrust("by-hand.pem")
+    assert [e.certificate for e in TrustList(tmp_path / "opcua").trusted()] == [other.certificate]
+    with pytest.raises(OpenError, match="不在信任列表"):
+        check(tmp_path, server)
+    TrustList(tmp_path / "opcua").trust(thumbprint(server.certificate))
+    assert check(tmp_path, server) == []
+
+
+def test_names_in_a_strangers_certificate_cannot_drive_the_terminal_or_break_the_list(tmp_path: Path) -> None:
+    stranger = certificate("x[/bold]\x1b]0;title\x07\u202e\n✔ 已信任", "urn:[/red]\x1b[2J")
+    with pytest.raises(OpenError) as refused:
+        check(tmp_path, stranger, uri="urn:x")
+    code, out, words = cert("show", "--keys", str(tmp_path))
+    assert (code, "x[/bold]" in out, "urn:[/red]" in out) == (0, True, True)
+    for text in (str(refused.value), out.replace("\n", ""), words.replace("\n", "")):
+        assert text.isprintable()
+    code, out, _ = cert("trust", thumbprint(stranger.certificate), "--keys", str(tmp_path), "--json")
+    assert code == 0
+    assert out.rstrip("\n").isprintable()
+    assert json.loads(out)["uri"] == "urn:[/red]\x1b[2J"
+
+
+def test_what_an_administrator_trusts_the_service_can_read(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        entry = TrustList(tmp_path / "opcua").add(_written(tmp_path / "server.der", certificate("server")))
+    finally:
+        os.umask(before)
+    assert entry.path.stat().st_mode & 0o777 == 0o644
+
+
+def _written(path: Path, made: Made) -> Path:
+    path.write_bytes(made.der)
+    return path
+
+
 def test_a_revoked_certificate_is_refused(tmp_path: Path) -> None:
     authority = certificate("authority", ca=True)
     server = certificate("server", issuer=authority)
@@ -366,6 +435,17 @@ def test_a_message_of_endless_chunks_and_a_chunk_of_gigabytes_are_cut_off() -> N
     huge, inner = passed(b"MSGF\xff\xff\xff\x7f" + b"x" * 1000)
     assert huge.fault is not None
     assert inner.got == []
+
+
+def test_a_chunk_that_drips_in_is_not_looked_at_for_each_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    whole = Chunks._whole
+    monkeypatch.setattr(Chunks, "_whole", lambda self, data: (looked.append(len(data)), whole(self, data))[1])
+    data = chunk(b"MSG", b"F", b"x" * 3000) + chunk(b"MSG", b"F", b"")
+    chunks, inner = passed(data, *range(len(data)))
+    assert b"".join(inner.got) == data
+    assert chunks.fault is None
+    assert len(looked) < 30
 
 
 def test_the_limits_of_an_acknowledge_are_put_where_the_library_looks() -> None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
-from typer.testing import CliRunner
 
 from adapters.batch import ValueType
-from adapters.cli import app
 from adapters.contract import Site
 from adapters.registry import build
 from adapters.template import template_of
 from config.errors import ConfigError
-from tests.adapters.plant import ModbusWire, OpcUaWire, WallClock, free_port, register_of
+from tests.adapters.plant import ModbusWire, OpcUaWire, WallClock, register_of
 
 
 async def test_devices_behind_one_gateway_share_an_adapter_and_others_have_their_own() -> None:
@@ -44,36 +39,3 @@ def test_the_template_is_the_point_sets_kind_and_order() -> None:
         "wide",
         [("speed", ValueType.F64), ("count", ValueType.I64)],
     )
-
-
-def register_file(folder: Path, port: int) -> Path:
-    path = folder / "register.toml"
-    path.write_text(
-        f"""format = "plantproof-register/1"
-line = [{{id = "L", name = "L"}}]
-points = [{{id = "p", point = [{{name = "x", type = "i64", table = "coil", address = 0, wire = "bit"}}]}}]
-[[device]]
-id = "m1"
-name = "一号车床"
-line = "L"
-points = "p"
-in_service_from = 2020-01-01
-connection = {{protocol = "modbus", host = "127.0.0.1", port = {port}}}
-""",
-        encoding="utf-8",
-    )
-    return path
-
-
-def test_the_test_command_ends_with_3_and_says_why_a_device_does_not_answer(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["--register", str(register_file(tmp_path, free_port())), "--json"])
-    assert result.exit_code == 3
-    (row,) = json.loads(result.stdout)
-    assert (row["device"], row["answered"], row["outcome"]) == ("m1", False, "refused")
-    assert "connection refused" in row["why"]
-
-
-def test_the_test_command_refuses_a_device_that_is_not_there(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["m9", "--register", str(register_file(tmp_path, free_port()))])
-    assert result.exit_code == 2
-    assert "m9" in result.stderr

@@ -215,10 +215,10 @@ def test_ranges_and_scales_hold() -> None:
 
 def test_paths_lead_into_templates_and_arrays() -> None:
     bench = Bench(
-        {"name": "load", "metric": "Motor", "path": "$['axis x'].load"},
+        {"name": "load", "metric": "Motor", "element": "$['axis x'].load"},
         {"name": "all", "type": "str", "metric": "Motor"},
-        {"name": "third", "type": "i64", "metric": "Row", "path": "$[2]"},
-        {"name": "inside", "metric": "Speed", "path": "$.x"},
+        {"name": "third", "type": "i64", "metric": "Row", "element": "$[2]"},
+        {"name": "inside", "metric": "Speed", "element": "$.x"},
     )
     payload = PayloadMessage(timestamp=T_MS)
     motor = payload.metrics.add(name="Motor", datatype=DataType.TEMPLATE, timestamp=T_MS)

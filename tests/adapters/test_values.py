@@ -26,6 +26,31 @@ def test_a_scaled_integer_is_the_nearest_float_of_the_exact_product(raw: int, sc
     assert cast(raw, type="f64", scale=Decimal(scale)) == (expected, GOOD)
 
 
+@given(
+    st.integers(-(2**31), 2**31 - 1), st.sampled_from(["0.1", "-0.01", "2.5", None]), st.sampled_from(["-40", "273.15"])
+)
+def test_an_offset_is_added_after_the_scale_exactly(raw: int, scale: str | None, offset: str) -> None:
+    expected = float(Fraction(raw) * Fraction(scale or "1") + Fraction(offset))
+    assert cast(raw, type="f64", scale=Decimal(scale) if scale else None, offset=Decimal(offset)) == (expected, GOOD)
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["0.001", "1e6"]), st.sampled_from(["-1", "0.1"])
+)
+def test_a_float_is_scaled_and_shifted_without_an_intermediate_rounding(raw: float, scale: str, offset: str) -> None:
+    try:
+        expected = float(Fraction(raw) * Fraction(scale) + Fraction(offset))
+    except OverflowError:
+        return
+    assert cast(raw, type="f64", scale=Decimal(scale), offset=Decimal(offset)) == (expected, GOOD)
+
+
+def test_an_offset_keeps_whole_numbers_whole_and_passes_over_what_is_no_number() -> None:
+    assert cast(2**63, type="i64", offset=Decimal(-(2**63))) == (0, GOOD)
+    assert cast(1, type="i64", offset=Decimal("0.5")) == (None, BAD_DECODING)
+    assert cast("x", type="str", offset=Decimal(1)) == ("x", GOOD)
+
+
 def test_a_scaled_integer_point_keeps_whole_numbers_and_refuses_fractions() -> None:
     assert cast(120, type="i64", scale=Decimal("0.1")) == (12, GOOD)
     assert cast(123, type="i64", scale=Decimal("0.1")) == (None, BAD_DECODING)

@@ -40,7 +40,8 @@ def digest(template: Any) -> bytes:
 
 
 def _presence_row(row: Row) -> bytes:
-    return struct.pack("<qqBI", row.source_us, row.lag_us, row.outcome, row.quality)
+    has = row.server_us is not None
+    return struct.pack("<qqBIBq", row.source_us, row.lag_us, row.outcome, row.quality, has, row.server_us or 0)
 
 
 def _process_row(row: Row) -> bytes:

@@ -196,6 +196,7 @@ class RandomPlant:
         self.identities: list[tuple[int, str, int, str]] = []
         self.first_hour = driver.clock.now_us() // HOUR_US
         self.counts = dict.fromkeys(PLAN, 0)
+        self.stamps = random.Random(seed + 1)  # server times: apart, so that a seed's rows stay what they are
 
     def world(self) -> World:
         """What the plain lines are computed from."""
@@ -284,7 +285,16 @@ class RandomPlant:
             values = {"point": index, column: self._value(device, point.name, str(point.type))}
             bad = {column: 0x808B_0000} if rnd.random() < 0.08 else {}
         kept = {n: v for n, v in values.items() if v is not None}
-        return Row(device, template, source_us, lag_us, outcome, quality, kept, {} if quality else bad)
+        bad = {} if quality else bad
+        return Row(
+            device, template, source_us, lag_us, outcome, quality, kept, bad, self._server_us(template, source_us)
+        )
+
+    def _server_us(self, template: Template, source_us: int) -> int | None:
+        """Server times of event rows, mostly; a batch, a frame and a file may have them in some rows only."""
+        if self.stamps.random() > (0.7 if template.kind == "event" else 0.01):
+            return None
+        return source_us + self.stamps.choice((0, 0, 17, -40, 2_500_000, -3 * HOUR_US))
 
     def _value(self, device: str, name: str, kind: str) -> Value:
         rnd = self.random

@@ -7,15 +7,17 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import msgpack
 import numpy as np
 import pytest
 
-from adapters.batch import Batch, Outcome
+from adapters.batch import NO_TIME, Batch, Outcome
 from adapters.contract import Identity
 from collector.capture import Capture, Cutting
-from collector.frame import HEADER, ROWS, FrameError, read_frames, read_head, scan_frames
+from collector.frame import HEADER, ROWS, FrameError, read_frames, read_head, rows_body, scan_frames
 from collector.journal import Journal, JournalError, files, read_file
 from tests.builders import FIRST_HOUR, HOUR_US, SIMPLE, Driver, batch_of, failed_row, ok_row, simple_register, wide
 
@@ -220,6 +222,22 @@ def test_a_frame_keeps_every_type_missing_values_qualities_and_the_order_of_rows
     assert block.columns[2].values[0] == np.uint64(2**64 - 1)
     assert np.signbit(block.columns[4].values[0])
     assert block.columns[5].values == ["零", "", "", "b"]
+
+
+def test_server_time_is_kept_row_by_row_and_costs_nothing_without(tmp_path: Path) -> None:
+    rows = [replace(ok_row("A", SIMPLE, T0 + i, state=1), server_us=s) for i, s in enumerate((None, T0 - 3))]
+    with_server, _ = rows_body([batch_of(rows), a_batch("B")], set())
+    without, _ = rows_body([a_batch("B")], set())
+    journal = opened(tmp_path)
+    journal.append_rows([batch_of(rows), a_batch("B")], T0)
+    journal.append_rows([a_batch("B")], T0)
+    journal.close()
+    first, second = (f.blocks[0] for f in read_frames(files(tmp_path / "journal")[0].read_bytes()))
+    assert first.server_us is not None
+    assert first.server_us.tolist() == [NO_TIME, T0 - 3, NO_TIME]
+    assert second.server_us is None
+    assert len(msgpack.unpackb(without)[1][0]) == 9
+    assert len(msgpack.unpackb(with_server)[1][0]) == 10
 
 
 def test_a_body_that_no_reader_would_take_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,7 +213,7 @@ def test_a_collector_killed_in_a_stage_loses_nothing_it_acknowledged(
     assert all(died.values()), died
 
 
-def test_a_collector_killed_at_any_time_from_outside_loses_nothing_it_acknowledged(
+def test_theme_17_a_collector_killed_at_any_time_from_outside_loses_nothing_it_acknowledged(
     tmp_path: Path, children: Children, capsys: pytest.CaptureFixture[str]
 ) -> None:
     victim = Victim(tmp_path, "any time")

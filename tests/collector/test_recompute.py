@@ -6,6 +6,7 @@ import random
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from collector.capture import DRIVEN, Cutting
@@ -140,6 +141,30 @@ async def test_a_segment_made_twice_is_the_same_and_a_whole_day_is_written_at_on
     maintain(driver.folder)
     assert day.read_bytes() == first
     await driver.stop()
+
+
+async def test_a_file_of_many_rows_becomes_the_same_segments_a_portion_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for rows_at_once in (10_000, 70):
+        monkeypatch.setattr("collector.store.portions.PORTION_ROWS", rows_at_once)
+        monkeypatch.setattr("collector.store.merge.SLICE_ROWS", rows_at_once)
+        place = tmp_path / str(rows_at_once)
+        place.mkdir()
+        driver = Driver(place, (FIRST_HOUR + 10) * HOUR_US)
+        await RandomPlant(driver, 21).run(3)
+        open_files = driver.folder.segments / "open"
+        (open_files / ".left.000000.part").write_bytes(b"of a process that died")
+        maintain(driver.folder)
+        paths = sorted(open_files.iterdir())
+        assert all(p.suffix == ".parquet" for p in paths)
+        found.append({p.name: pl.read_parquet(p) for p in paths})
+    first, second = found
+    assert first.keys() == second.keys()
+    assert sum(len(f) for f in first.values()) > 500
+    for name, rows in first.items():
+        assert rows.equals(second[name]), name
 
 
 async def test_an_hour_without_a_seal_is_refused(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def rows_of(case: dict[str, Any], part: dict[str, Any], which: str) -> list[Row]
             r["quality"],
             {n: value_of(kinds[n], v) for n, v in r["values"].items()},
             r.get("qualities", {}),
+            int(r["server_us"]) if "server_us" in r else None,
         )
         for r in part[which]
     ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from collector.capture import Cutting
 from collector.maintain import maintain
 from collector.store.scan import VALUE_COLUMNS, conflicts, scan
 from tests.builders import FIRST_HOUR, HOUR_US, SIMPLE, Driver, Row, batch_of, ok_row, simple_register
@@ -92,6 +94,35 @@ async def test_a_wide_scan_gives_the_rows_of_a_template_once(tmp_path: Path) -> 
     )
     with pytest.raises(ValueError, match="expected long or wide"):
         scan(driver.folder, shape="tall")
+    await driver.stop()
+
+
+async def test_server_time_comes_back_with_its_value_from_journal_segment_and_day_file(tmp_path: Path) -> None:
+    driver = Driver(tmp_path, T0, cutting=Cutting(0, 600_000_000))
+    driver.register(simple_register("A", "B"))
+    await driver.start()
+    told = {"A": (None, T0 - 7, None, T0 + 3), "B": (None,) * 4}
+
+    def found() -> dict[str, list[int | None]]:
+        values = scan(driver.folder).filter(pl.col("point") == "speed").sort("device", "source_us").collect()
+        rows = scan(driver.folder, shape="wide", template_id=SIMPLE.id).sort("device", "source_us").collect()
+        assert rows.select("device", "server_us").equals(values.select("device", "server_us"))
+        return {d: values.filter(pl.col("device") == d)["server_us"].to_list() for d in "AB"}
+
+    for i in range(4):  # a file for each: the first has no server time at all
+        rows = [replace(ok_row(d, SIMPLE, T0 + i, state=1, speed=float(i)), server_us=told[d][i]) for d in "AB"]
+        await driver.emit([[r] for r in rows])
+        driver.clock.advance_to(T0 + (i + 1) * 600_000_000)
+    expected = {d: list(told[d]) for d in "AB"}
+    assert found() == expected
+    maintain(driver.folder)
+    assert found() == expected
+    driver.clock.advance_to(T0 + 24 * HOUR_US)
+    await driver.stop()
+    await driver.start()
+    maintain(driver.folder)
+    assert found() == expected
+    assert [p.name for p in driver.folder.segments.rglob("*.parquet")] == [f"{SIMPLE.id}.parquet"]
     await driver.stop()
 
 

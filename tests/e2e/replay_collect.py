@@ -1,9 +1,10 @@
 """Recordings collected over the wire: real servers, real adapters, the clock moved in step with the recorded time.
 
-NIST: an hour is two steps. At its start the confirming reads, which must all be on disk; at its last microsecond the rows delivered
-in it, which must be acknowledged (OPC UA: the server has our acknowledgement; MQTT: as many rows are on disk as were recorded).
+NIST: an hour is two steps. After its first second (the slots of all devices) the confirming reads, which must all be on disk; at its
+last microsecond the rows delivered in it, which must be acknowledged (OPC UA: the server has our acknowledgement; MQTT: as many rows
+are on disk as were recorded).
 So each row lies in the hour in which it was delivered.
-NAB: each sample is a step; the clock stands at its recorded time when it is read.
+NAB: each sample is a step; the clock stands a second after its recorded time when it is read: every slot has come.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 from adapters.batch import Batch, Outcome
 from adapters.contract import Identity, Site
 from adapters.registry import build
+from adapters.schedule import SLOT_US, SLOTS
 from collector.capture import DRIVEN, Capture
 from collector.clock import DrivenClock
 from collector.folder import DataFolder, create_folder
@@ -32,6 +34,7 @@ from simulators.recordings import Sample, read_rows
 from simulators.replay import BY_MQTT, nab_register_toml
 from simulators.replay_modbus import ModbusReplay
 
+SLOTS_US = SLOTS * SLOT_US  # after a whole interval, until every device has had its slot
 HOUR_US = 3_600_000_000
 PLANT = PlantTable(name="NIST 智能制造试验台", credit_code="91620100MA0000000X", site="盖瑟斯堡")
 PATIENCE_S = 120.0
@@ -55,17 +58,17 @@ async def collect_nist(
 
 async def collect_nab(samples: Sequence[Sample], path: Path) -> DataFolder:
     """Each sample read once. Where the recording's own clock goes back, the collector is started again with the clock set back."""
-    clock = DrivenClock(samples[0].at_us)
+    clock = DrivenClock(samples[0].at_us + SLOTS_US)
     folder = create_folder(path / "data", PLANT, "replay", clock)
     machine = ModbusReplay(samples)
     await machine.start()
     try:
         _apply(folder, path / "register.toml", nab_register_toml(machine.port), clock)
         while machine.next_us is not None:
-            clock = DrivenClock(machine.next_us)
+            clock = DrivenClock(machine.next_us + SLOTS_US)
             async with collecting(folder, clock) as stored:
-                while machine.next_us is not None and machine.next_us >= clock.now_us():
-                    clock.advance_to(machine.next_us)
+                while machine.next_us is not None and machine.next_us + SLOTS_US >= clock.now_us():
+                    clock.advance_to(machine.next_us + SLOTS_US)
                     wanted = stored.delivered["NAB"] + 1
                     await stored.until(lambda n=wanted: stored.delivered["NAB"] >= n)  # type: ignore[misc]
         assert machine.position == len(samples)
@@ -130,11 +133,12 @@ class Stored:
     identified: set[str] = field(default_factory=set)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def emit(self, batch: Batch) -> None:
-        await self.capture.emit(batch)
-        self.rows[batch.device] += len(batch)
-        self.delivered[batch.device] += int((batch.outcome == int(Outcome.OK)).sum())
-        self.received_us[batch.device] = int(batch.source_us[-1] + batch.lag_us[-1])
+    async def emit(self, *batches: Batch, urgent: bool = False) -> None:
+        await self.capture.emit(*batches, urgent=urgent)
+        for batch in batches:
+            self.rows[batch.device] += len(batch)
+            self.delivered[batch.device] += int((batch.outcome == int(Outcome.OK)).sum())
+            self.received_us[batch.device] = int(batch.source_us[-1] + batch.lag_us[-1])
         self._news.set()
 
     async def identify(self, identity: Identity) -> None:
@@ -216,7 +220,7 @@ async def _nist_hours(
             told = {m: bisect_left(times, hour_end_us) for m, times in by_mqtt.items()}
             await stored.until(lambda n=told: all(stored.delivered[m] >= n[m] for m in n))  # type: ignore[misc]
         next_us = end_us if machines.next_us is None else machines.next_us // HOUR_US * HOUR_US
-        clock.advance_to(hour_end_us if every_hour else max(hour_end_us, next_us))
+        clock.advance_to(SLOTS_US + (hour_end_us if every_hour else max(hour_end_us, next_us)))
 
 
 async def _seal(folder: DataFolder, clock: DrivenClock, end_us: int) -> None:

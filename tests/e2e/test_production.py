@@ -53,10 +53,9 @@ async def collect(folder: DataFolder, clock: DrivenClock) -> set[str]:
     capture = Capture(folder, clock, DRIVEN)
     await capture.start("test")
 
-    async def emit(batch: Batch) -> None:
-        await capture.emit(batch)
-        if Outcome(int(batch.outcome[-1])).is_contact:
-            delivered.add(batch.device)
+    async def emit(*batches: Batch, urgent: bool = False) -> None:
+        await capture.emit(*batches, urgent=urgent)
+        delivered.update(b.device for b in batches if Outcome(int(b.outcome[-1])).is_contact)
 
     register = registers(folder)[-1].register
     tasks = [asyncio.create_task(a.run(emit, capture.identify)) for a in build(register, Site(clock))]
@@ -80,9 +79,8 @@ async def test_an_unannounced_plant_with_its_own_key_reaches_exit_0_at_grade_e0(
 ) -> None:
     today = datetime.now(UTC).date()
     story = Story(today)
-    clock = DrivenClock(
-        datetime.now(UTC).replace(minute=0, second=0, microsecond=0).timestamp().__int__() * 1_000_000 - 3 * HOUR_US
-    )
+    hour_s = int(datetime.now(UTC).replace(minute=0, second=0, microsecond=0).timestamp())
+    clock = DrivenClock(hour_s * 1_000_000 - 3 * HOUR_US + 1_000_000)  # past each device's slot in the minute
     folder = create_folder(tmp_path / "data", PLANT, "live", clock)
     register = tmp_path / "register.toml"
     register.write_text(register_toml(story, 2, silent_workshop))

@@ -30,7 +30,7 @@ from metrics.result import MetricResult
 from simulators.recordings import read_samples
 from tests.adapters.plant import free_port
 from tests.e2e.conftest import plantproof
-from tests.e2e.replay_collect import HOUR_US, collect_nab, collect_nist
+from tests.e2e.replay_collect import HOUR_US, SLOTS_US, collect_nab, collect_nist
 from tests.e2e.replay_recorded import Difference, compare, machines_in
 
 CUT = Path("tests/data")
@@ -163,17 +163,19 @@ async def test_nab_over_modbus_is_found_whole_each_sample_under_its_own_time(
 ) -> None:
     """One sample per completed read. In the whole series 12 stamps come twice: its clock goes back by 55 minutes once."""
     samples = read_samples(path)
-    recorded = {(s.at_us, s.value) for s in samples}
+    recorded = {(s.at_us + SLOTS_US, s.value) for s in samples}
     folder = await collect_nab(samples, tmp_path)
     reads = scan(folder, devices=["NAB"], shape="wide").filter(pl.col("outcome") == 0).collect()
-    assert (reads["p.sample_time"] * 1000 == reads["source_us"]).all()  # the sample's own stamp is the row's time
+    assert (
+        reads["p.sample_time"] * 1000 + SLOTS_US == reads["source_us"]
+    ).all()  # the sample's own stamp, a second before
     values = scan(folder, devices=["NAB"]).collect()
     found = facts(values.filter(pl.col("point") == "temperature"))
     say(f"NAB: {len(samples)} samples, {len(recorded)} distinct recorded, {len(found)} distinct found")
     assert sorted(found) == sorted(recorded)
     stamps = values.filter(pl.col("point") == "sample_time")
-    assert sorted(stamps["source_us"]) == sorted({s.at_us for s in samples})
-    assert (stamps["v_i64"] * 1000 == stamps["source_us"]).all()
+    assert sorted(stamps["source_us"]) == sorted({s.at_us + SLOTS_US for s in samples})
+    assert (stamps["v_i64"] * 1000 + SLOTS_US == stamps["source_us"]).all()
     twice = Counter(at_us for at_us, _ in recorded)
     listed = conflicts(folder)
     assert set(listed["point"]) <= {"temperature"}

@@ -43,6 +43,7 @@ log = structlog.get_logger(__name__)
 
 _PENDING_MOST = 20_000
 _TICK_S = 0.25
+_STEADY_US = 10_000_000  # a connection that lasted so long was one; a shorter one counts as a failure
 _GRACE_US = 300_000  # for births that come by themselves after a connection
 _ASKED_AT_ONCE = 25  # edge nodes in one tick: a hundred a second give their births
 _ABSENT = (Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.TIMEOUT)
@@ -74,6 +75,7 @@ class SparkplugAdapter:
         self._wake = asyncio.Event()
         self._next_tick_us = 0
         self._why: ReadError | None = None
+        self._opened_us = 0
         self._backoff = Backoff(site.clock)
         self._greet_us = 0
         self._to_greet: list[EdgeNode] = []  # asked once after a connection, when nothing was heard of them
@@ -157,11 +159,16 @@ class SparkplugAdapter:
                 self._down(err)
                 await self._clock.sleep(self._backoff.remaining_s)
                 continue
-            self._backoff.succeeded()
+            opened_us = self._clock.now_us()
             await self._link.lost.wait()
             self._down(
                 self._link.why or ReadError(Outcome.DISCONNECTED, f"{self._link.where}: 连接中断 (connection lost)")
             )
+            if self._clock.now_us() - opened_us >= _STEADY_US:
+                self._backoff.succeeded()
+            else:  # kicked, or a broker that falls over: not again at once
+                self._backoff.failed()
+            await self._clock.sleep(self._backoff.remaining_s)
 
     async def _connect(self) -> None:
         """Connect, subscribe, then say that we are online, in this order (§5.2). Errors: `ReadError`."""
@@ -174,8 +181,10 @@ class SparkplugAdapter:
     def _begin(self, now_us: int) -> None:
         """A new connection: whoever is not heard of within the grace is asked."""
         self._why, self._greet_us, self._to_greet = None, now_us + _GRACE_US, list(self._nodes.values())
+        self._opened_us = now_us
         for member in self._members.values():
-            member.expect(now_us)
+            if member.health.failure is None:  # who is missed already has a row each interval, however often we connect
+                member.expect(now_us)
 
     async def _leave(self) -> None:
         """Say that we are offline, then goodbye (§5.13): a DISCONNECT alone would silence the will."""
@@ -321,6 +330,9 @@ class SparkplugAdapter:
         denied = next((t for t in self._link.denied if t.startswith(member.value_topic)), None)
         if denied is not None:
             return Outcome.DENIED, f"{denied}: 代理不允许订阅 (the broker refuses this topic)"
+        known = member.health.failure
+        if known is not None and self._clock.now_us() - self._opened_us < member.patience_s * 1_000_000:
+            return known.outcome, known.words  # connected just now: not silent yet
         return Outcome.SILENT, member.silence
 
     def _failed(self, member: Member, outcome: Outcome, words: str) -> Batch:

@@ -55,7 +55,7 @@ class DeviceMetrics:
     def __init__(self, source: Source) -> None:
         self._targets: dict[str, list[Target]] = {}
         for i, point in enumerate(source.points):
-            path = compile_path(point.path) if point.path else None
+            path = compile_path(point.element) if point.element else None
             target = (i, source.casts[i], path, _plain_type(point))
             self._targets.setdefault(cast(str, point.metric), []).append(target)
         self._names: dict[str, Tag] = {}
@@ -185,5 +185,5 @@ def _inside(raw: object, path: Getter | None) -> object:
 
 def _plain_type(point: Point) -> type | None:
     """The type of a point without any rule; None where the cast has something to say about every value."""
-    ruled = (point.path, point.scale, point.offset, point.low, point.high, point.no_value or None)
+    ruled = (point.element, point.scale, point.offset, point.low, point.high, point.no_value or None)
     return _PLAIN.get(point.type) if all(rule is None for rule in ruled) else None
