@@ -97,7 +97,7 @@ def _warn_of_certificates(register: Register, chosen: set[str], keys: Path | Non
         return
     from datetime import UTC, datetime
 
-    from adapters.opcua.inventory import notices
+    from adapters.opcua.security.inventory import notices
 
     for words in notices(keys / "opcua", datetime.now(UTC)):
         typer.echo(f"! {words}", err=True)

@@ -22,12 +22,12 @@ from asyncua.ua.object_ids import ObjectIds
 
 from adapters.batch import Batch, Outcome
 from adapters.contract import Emit, Identify, Identity, ReadError, Site
-from adapters.opcua.conditions import Conditions, read_conditions
+from adapters.opcua.alarms.conditions import Conditions, read_conditions
+from adapters.opcua.alarms.events import add_event, event_of
 from adapters.opcua.connected import Connected
 from adapters.opcua.device import Device
-from adapters.opcua.events import add_event, event_of
 from adapters.opcua.faults import OpenError
-from adapters.opcua.history import History
+from adapters.opcua.history.backfill import History
 from adapters.opcua.redundancy import Servers
 from adapters.opcua.subscription import Notification
 from adapters.rows import Rows

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import structlog
 import typer
 
-from adapters.opcua import certificates_cli
+from adapters.opcua.security import cli as certificates_cli
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from adapters.opcua.browse import Progress
-    from adapters.opcua.difference import Difference
-    from adapters.opcua.proposal import Proposal, Sheet
-    from adapters.opcua.survey import Survey
+    from adapters.opcua.browsing.browse import Progress
+    from adapters.opcua.browsing.difference import Difference
+    from adapters.opcua.browsing.proposal import Proposal, Sheet
+    from adapters.opcua.browsing.survey import Survey
     from config.connections import OpcUa
     from config.register import Device, Register
 
@@ -72,8 +72,8 @@ def browse(
     as_json: AsJson = False,
 ) -> None:
     """浏览服务器，给出待核对的测点与设备 (propose points and devices)."""
-    from adapters.opcua.proposal import propose
-    from adapters.opcua.survey import OBJECTS, survey
+    from adapters.opcua.browsing.proposal import propose
+    from adapters.opcua.browsing.survey import OBJECTS, survey
 
     if out is not None and out.exists():
         raise typer.BadParameter(f"{out}: 文件已存在, 换个名字或先删去 (the file exists)", param_hint="--out")
@@ -109,7 +109,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """比对服务器与台账中的设备 (what is gone, changed, new)."""
-    from adapters.opcua.difference import compare
+    from adapters.opcua.browsing.difference import compare
     from adapters.opcua.said import json_text
 
     if register is None or device is None:
@@ -223,7 +223,7 @@ def _console() -> Console:
 
 
 def _toml(found: Survey, proposal: Proposal, connection: OpcUa, kind: str) -> str:
-    from adapters.opcua.pointlist import Heading, point_list
+    from adapters.opcua.browsing.pointlist import Heading, point_list
 
     fields = connection.model_dump(mode="json", exclude_defaults=True)
     ordered = {"protocol": "opcua", "endpoint": connection.endpoint, **fields}
@@ -234,7 +234,7 @@ def _toml(found: Survey, proposal: Proposal, connection: OpcUa, kind: str) -> st
 
 
 def _json(found: Survey, proposal: Proposal, connection: OpcUa) -> str:
-    from adapters.opcua.asjson import proposal_json
+    from adapters.opcua.browsing.asjson import proposal_json
     from adapters.opcua.said import json_text
 
     return json_text(proposal_json(found, proposal, connection.endpoint), indent=1) + "\n"

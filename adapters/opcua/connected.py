@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 
 from adapters.batch import Outcome
 from adapters.contract import ReadError
-from adapters.opcua.binary import Malformed
-from adapters.opcua.datatypes import learn, learn_wanted
+from adapters.opcua.alarms.events import QUEUE as EVENT_QUEUE
+from adapters.opcua.alarms.events import event_filter
 from adapters.opcua.device import Device, Share, Slots
-from adapters.opcua.events import QUEUE as EVENT_QUEUE
-from adapters.opcua.events import event_filter
 from adapters.opcua.items import Watch
 from adapters.opcua.reads import Prepared, Reads, prepare
 from adapters.opcua.session import Session
-from adapters.opcua.structures import Structure, Types, Undescribed
 from adapters.opcua.subscription import Deliver, Notification, Subscriptions
+from adapters.opcua.values.binary import Malformed
+from adapters.opcua.values.datatypes import learn, learn_wanted
+from adapters.opcua.values.structures import Structure, Types, Undescribed
 
 log = structlog.get_logger(__name__)
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from adapters.batch import GOOD, Batch, Outcome
 from adapters.contract import Clock, OnState, ReadError
 from adapters.health import Health
-from adapters.opcua.columns import Values
 from adapters.opcua.recall import Recall
-from adapters.opcua.shape import Shaping, shaped
+from adapters.opcua.values.columns import Values
+from adapters.opcua.values.shape import Shaping, shaped
 from adapters.rows import Rows, failed_batch
 from adapters.template import Source
 from config.connections import OpcUa

@@ -14,8 +14,8 @@ from cryptography.exceptions import InvalidSignature
 from adapters.batch import Outcome
 from adapters.contract import ReadError
 from adapters.network import network_error, timeout_error
-from adapters.opcua.responses import Fault
 from adapters.opcua.said import plain
+from adapters.opcua.values.responses import Fault
 
 TOO_MUCH = {"BadTooManyOperations", "BadResponseTooLarge", "BadRequestTooLarge", "BadEncodingLimitsExceeded"}
 LOGIN_REFUSED = {

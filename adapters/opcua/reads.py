@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from adapters.batch import Outcome
 from adapters.contract import ReadError
 from adapters.opcua import services
-from adapters.opcua.binary import Malformed
-from adapters.opcua.columns import Values, empty, joined
 from adapters.opcua.faults import TOO_MUCH, status_name
-from adapters.opcua.responses import Fault
 from adapters.opcua.session import Session
+from adapters.opcua.values.binary import Malformed
+from adapters.opcua.values.columns import Values, empty, joined
+from adapters.opcua.values.responses import Fault
 
 log = structlog.get_logger(__name__)
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.batch import BAD_NO_DATA, GOOD, NO_TIME, NUMPY_TYPE, SEVERITY_BAD, Batch, Column, Outcome, ValueType
-from adapters.opcua.casting import KINDS, Casting, Cells
-from adapters.opcua.columns import Values
+from adapters.opcua.values.casting import KINDS, Casting, Cells
+from adapters.opcua.values.columns import Values
 from adapters.rows import Rows
 from adapters.template import Source
 from adapters.values import BAD_OUT_OF_RANGE
@@ -93,7 +93,7 @@ class Recall:
         return self._event_batch(cells, now_us, take, outcome)
 
     def kept(self, values: Values, points: NDArray[np.int64], now_us: int) -> Batch:
-        """Rows of a server's history (history.py). Not remembered: what is known is newer."""
+        """Rows of a server's history (history/backfill.py). Not remembered: what is known is newer."""
         cells = self._casting.cells(values, points, now_us)
         return self._event_batch(cells, now_us, None, np.zeros(len(points), np.uint8))
 

@@ -22,7 +22,7 @@ from adapters.batch import Outcome
 from adapters.contract import ReadError, Site
 from adapters.health import Backoff
 from adapters.opcua.faults import OpenError
-from adapters.opcua.security import Security
+from adapters.opcua.security.policy import Security
 from adapters.opcua.session import Session
 from adapters.opcua.transport import knock
 from config.connections import OpcUa

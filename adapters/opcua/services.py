@@ -20,9 +20,9 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary
 
-from adapters.opcua.binary import Malformed
-from adapters.opcua.columns import Values
-from adapters.opcua.responses import Message, Published, publish_response, read_response, republish_response
+from adapters.opcua.values.binary import Malformed
+from adapters.opcua.values.columns import Values
+from adapters.opcua.values.responses import Message, Published, publish_response, read_response, republish_response
 
 BOTH = 2  # TimestampsToReturn.Both
 NO_STAMPS = 3

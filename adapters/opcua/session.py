@@ -1,6 +1,6 @@
 """One OPC UA session: connect, who the server is, how much it takes at once, batched reads. Reads only, no write, no method call.
 
-In: an endpoint, and the security of its connection (`security.py`). Out: readings; or `ReadError`, each library and status error
+In: an endpoint, and the security of its connection (`security/policy.py`). Out: readings; or `ReadError`, each library and status error
 translated to its outcome (`faults.py`); a session that could not be opened is an `OpenError`.
 Operation limits (MaxNodesPerRead and others; IEC 62541-5 §6.3.11) are read first and honoured; a server that still says
 Bad_TooManyOperations gets half. Namespace indices change between starts: `nsu=` node ids are resolved anew on each connect.
@@ -21,12 +21,12 @@ from asyncua.ua.uaerrors import UaError
 from adapters.batch import NO_TIME, Outcome
 from adapters.contract import ReadError
 from adapters.opcua import services
-from adapters.opcua.certificates import host_name
-from adapters.opcua.columns import Values
 from adapters.opcua.faults import TOO_MUCH, OpenError, opcua_error, status_name
-from adapters.opcua.reading import Reading
-from adapters.opcua.security import Security
+from adapters.opcua.security.certificates import host_name
+from adapters.opcua.security.policy import Security
 from adapters.opcua.transport import BoundedClient
+from adapters.opcua.values.columns import Values
+from adapters.opcua.values.reading import Reading
 
 _BAD_NODE_ID_UNKNOWN = 0x8034_0000
 _KEEP_ALIVE_S = 30.0  # ours, decoded within limits; the library's costs more than the values (research/protocols.md §2)

@@ -20,12 +20,12 @@ from asyncua import ua
 
 from adapters.contract import ReadError
 from adapters.opcua import services
-from adapters.opcua.columns import Values
 from adapters.opcua.faults import status_name
 from adapters.opcua.items import Items, Made, Watch
 from adapters.opcua.reads import translated
-from adapters.opcua.responses import Message
 from adapters.opcua.session import Session
+from adapters.opcua.values.columns import Values
+from adapters.opcua.values.responses import Message
 
 log = structlog.get_logger(__name__)
 

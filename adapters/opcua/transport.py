@@ -122,7 +122,7 @@ class Gate(Protocol):
 class BoundedClient(Client):
     """asyncua's client on a bounded wire. `acknowledged`: something that speaks OPC UA was reached. `proving`: our
     certificate went out, and no secure channel came back yet.
-    `gate` sees the server's answer to CreateSession before the session is activated (`security.py`).
+    `gate` sees the server's answer to CreateSession before the session is activated (`security/policy.py`).
     """
 
     def __init__(self, url: str, where: str, timeout_s: float, watchdog_s: float, gate: Gate | None = None) -> None:

@@ -13,11 +13,11 @@ import numpy as np
 from asyncua import ua
 
 from adapters.batch import GOOD, Outcome
-from adapters.opcua.columns import Part, Values
-from adapters.opcua.filling import Filling, Work
-from adapters.opcua.gaps import Delivered, Gap
-from adapters.opcua.historyread import HistoryReader, Page, Range
+from adapters.opcua.history.filling import Filling, Work
+from adapters.opcua.history.gaps import Delivered, Gap
+from adapters.opcua.history.historyread import HistoryReader, Page, Range
 from adapters.opcua.recall import Recall
+from adapters.opcua.values.columns import Part, Values
 from adapters.rows import Rows
 from adapters.template import Source, source_of
 from tests.adapters.plant import Recorder, device_of, register_of

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from adapters.opcua.certificates import create_own
+from adapters.opcua.security.certificates import create_own
 from config.register import Register
 from tests.adapters.plant import device_of, register_of
 from tests.adapters.stacks import NodeServer

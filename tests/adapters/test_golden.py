@@ -15,9 +15,9 @@ from asyncua.ua.ua_binary import struct_from_binary
 
 from adapters.batch import Outcome
 from adapters.contract import Site
-from adapters.opcua.columns import joined
-from adapters.opcua.reading import reading_of
-from adapters.opcua.responses import publish_response
+from adapters.opcua.values.columns import joined
+from adapters.opcua.values.reading import reading_of
+from adapters.opcua.values.responses import publish_response
 from adapters.registry import build
 from tests.adapters.plant import Recorder, WallClock
 from tests.adapters.stacks import (

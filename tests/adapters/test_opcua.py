@@ -14,10 +14,10 @@ from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_to_binary
 
 from adapters.batch import BAD, GOOD, UNCERTAIN, Outcome
-from adapters.opcua.columns import Values
 from adapters.opcua.items import queue_size
 from adapters.opcua.recall import Recall
-from adapters.opcua.responses import read_response
+from adapters.opcua.values.columns import Values
+from adapters.opcua.values.responses import read_response
 from adapters.template import Source, source_of
 from adapters.values import BAD_OUT_OF_RANGE
 from tests.adapters.plant import VALUES, OpcUaWire, Recorder, Running, free_port, register_of, rows_of

@@ -20,19 +20,19 @@ from hypothesis import strategies as st
 import plantproof
 from adapters.batch import BAD_DECODING, ValueType
 from adapters.contract import ReadError, Site
-from adapters.opcua import browse as browsing
-from adapters.opcua.browse import Browser
-from adapters.opcua.companion import Machine, RolePoint
-from adapters.opcua.details import Detail
-from adapters.opcua.naming import point_names, slug
-from adapters.opcua.pointlist import Heading, number, point_list, quoted
-from adapters.opcua.proposal import propose
+from adapters.opcua.browsing import browse as browsing
+from adapters.opcua.browsing.browse import Browser
+from adapters.opcua.browsing.companion import Machine, RolePoint
+from adapters.opcua.browsing.details import Detail
+from adapters.opcua.browsing.naming import point_names, slug
+from adapters.opcua.browsing.pointlist import Heading, number, point_list, quoted
+from adapters.opcua.browsing.proposal import propose
+from adapters.opcua.browsing.space import Name, Node, Space
+from adapters.opcua.browsing.survey import Survey, look, session_of, survey
+from adapters.opcua.browsing.templates import Candidate, Subject, equal, shared_ids
+from adapters.opcua.browsing.units import UNECE, ucum, unece_code
 from adapters.opcua.said import json_text, plain
 from adapters.opcua.session import Session
-from adapters.opcua.space import Name, Node, Space
-from adapters.opcua.survey import Survey, look, session_of, survey
-from adapters.opcua.templates import Candidate, Subject, equal, shared_ids
-from adapters.opcua.units import UNECE, ucum, unece_code
 from adapters.registry import build
 from config.addressing import NODE_ID
 from config.connections import OpcUa
@@ -503,7 +503,7 @@ def test_putting_the_device_ids_back_gives_the_servers_node_ids(ids: list[str], 
     space, subjects = small_space(ids, places)
     keys = shared_ids(space, subjects, set())
     if keys is not None:
-        from adapters.opcua.templates import with_device
+        from adapters.opcua.browsing.templates import with_device
 
         shared = [with_device(space.text(c.node), keys[0]) for c in subjects[0].points]
         for subject, key in zip(subjects, keys, strict=True):

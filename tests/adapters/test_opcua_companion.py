@@ -13,9 +13,8 @@ import pytest
 import plantproof
 from adapters.batch import ValueType
 from adapters.contract import Site
-from adapters.opcua import companion
-from adapters.opcua.cli import _toml
-from adapters.opcua.companion import (
+from adapters.opcua.browsing import companion
+from adapters.opcua.browsing.companion import (
     CHANNEL_STATES,
     CNC,
     CNC_MODES,
@@ -27,10 +26,11 @@ from adapters.opcua.companion import (
     TOOL_MODES,
     States,
 )
-from adapters.opcua.details import Detail
-from adapters.opcua.proposal import propose
-from adapters.opcua.space import Name, Node, Space
-from adapters.opcua.survey import survey
+from adapters.opcua.browsing.details import Detail
+from adapters.opcua.browsing.proposal import propose
+from adapters.opcua.browsing.space import Name, Node, Space
+from adapters.opcua.browsing.survey import survey
+from adapters.opcua.cli import _toml
 from adapters.registry import build
 from config.connections import OpcUa
 from config.register import Register

@@ -17,15 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.batch import SEVERITY_BAD, UNCERTAIN
-from adapters.opcua.binary import TOO_LARGE, Encoded, Malformed, Reader, iso_time, variant
-from adapters.opcua.casting import KINDS, Casting
-from adapters.opcua.columns import Values, joined
 from adapters.opcua.device import Device, Slots
-from adapters.opcua.dictionary import described_types
-from adapters.opcua.reading import reading_of
-from adapters.opcua.responses import Fault, publish_response, read_response
-from adapters.opcua.shape import canonical
-from adapters.opcua.structures import Field, Structure, Types, Undescribed
+from adapters.opcua.values.binary import TOO_LARGE, Encoded, Malformed, Reader, iso_time, variant
+from adapters.opcua.values.casting import KINDS, Casting
+from adapters.opcua.values.columns import Values, joined
+from adapters.opcua.values.dictionary import described_types
+from adapters.opcua.values.reading import reading_of
+from adapters.opcua.values.responses import Fault, publish_response, read_response
+from adapters.opcua.values.shape import canonical
+from adapters.opcua.values.structures import Field, Structure, Types, Undescribed
 from adapters.template import source_of
 from tests.adapters.plant import OpcUaWire, WallClock, register_of
 

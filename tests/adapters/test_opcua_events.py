@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from adapters.batch import GOOD, UNCERTAIN, Outcome
 from adapters.contract import Site
-from adapters.opcua.binary import Encoded
-from adapters.opcua.conditions import Conditions
+from adapters.opcua.alarms.conditions import Conditions
+from adapters.opcua.alarms.events import KEYS, TEXT_MOST, Event, add_event, event_filter, event_of
 from adapters.opcua.device import BAD_NOT_SUPPORTED
-from adapters.opcua.events import KEYS, TEXT_MOST, Event, add_event, event_filter, event_of
+from adapters.opcua.values.binary import Encoded
 from adapters.registry import build
 from adapters.rows import Rows
 from adapters.template import source_of

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 
 from adapters.batch import NO_TIME, Outcome
 from adapters.contract import ReadError
-from adapters.opcua.binary import Malformed
-from adapters.opcua.gaps import Delivered
-from adapters.opcua.history import History
-from adapters.opcua.historyread import HistoryReader, Page, Range, history_response
-from adapters.opcua.responses import Fault
+from adapters.opcua.history.backfill import History
+from adapters.opcua.history.gaps import Delivered
+from adapters.opcua.history.historyread import HistoryReader, Page, Range, history_response
 from adapters.opcua.session import Session
+from adapters.opcua.values.binary import Malformed
+from adapters.opcua.values.responses import Fault
 from tests.adapters.historian import (
     EPOCH,
     NODE,

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.batch import GOOD, Outcome
-from adapters.opcua.gaps import SETTLE_US, Delivered, marks_of
-from adapters.opcua.history import History
+from adapters.opcua.history.backfill import History
+from adapters.opcua.history.gaps import SETTLE_US, Delivered, marks_of
 from adapters.rows import Rows
 from tests.adapters.historian import (
     KINDS,

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from adapters.batch import GOOD, Outcome
-from adapters.opcua import historyread
-from adapters.opcua.historyread import HistoryReader, Page, Range
+from adapters.opcua.history import historyread
+from adapters.opcua.history.historyread import HistoryReader, Page, Range
 from adapters.registry import connections
 from config.register import Register
 from tests.adapters.plant import Recorder, Running, WallClock, device_of, register_of

@@ -22,12 +22,12 @@ from asyncua.server.uaprocessor import UaProcessor
 from adapters.batch import Outcome
 from adapters.contract import ReadError, Site
 from adapters.opcua import session as session_module
-from adapters.opcua.certificates import create_own, load_own, thumbprint
-from adapters.opcua.login import Login
 from adapters.opcua.redundancy import Servers
+from adapters.opcua.security.certificates import create_own, load_own, thumbprint
+from adapters.opcua.security.login import Login
+from adapters.opcua.security.trust import TrustList
 from adapters.opcua.session import Session
 from adapters.opcua.transport import MESSAGE_BYTES, BoundedClient
-from adapters.opcua.trust import TrustList
 from config.connections import OpcUa
 from tests.adapters.plant import OpcUaWire, Recorder, Running, WallClock, free_port
 from tests.adapters.secure import NOW, SecureServer, certificate, own_keys, secure_register

@@ -21,13 +21,13 @@ from typer.testing import CliRunner
 
 import plantproof
 from adapters.batch import Outcome
-from adapters.opcua.certificates import CertificateError, create_own, load_own, load_pair, thumbprint
-from adapters.opcua.certificates_cli import app
 from adapters.opcua.faults import OpenError
-from adapters.opcua.inventory import notices
-from adapters.opcua.peer import PeerRules, check_server
+from adapters.opcua.security.certificates import CertificateError, create_own, load_own, load_pair, thumbprint
+from adapters.opcua.security.cli import app
+from adapters.opcua.security.inventory import notices
+from adapters.opcua.security.peer import PeerRules, check_server
+from adapters.opcua.security.trust import TrustList
 from adapters.opcua.transport import CHUNKS, MESSAGE_BYTES, Chunks
-from adapters.opcua.trust import TrustList
 from tests.adapters.plant import free_port
 from tests.adapters.secure import NOW, SERVER_URI, Made, certificate, own_keys
 from tests.builders import FIRST_HOUR, HOUR_US, Driver
@@ -120,7 +120,7 @@ def test_an_unknown_certificate_is_put_aside_and_the_words_say_which_command_tru
 def test_a_server_with_a_new_certificate_each_time_does_not_fill_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.opcua.trust._REJECTED_MOST", 3)
+    monkeypatch.setattr("adapters.opcua.security.trust._REJECTED_MOST", 3)
     for _ in range(6):
         TrustList(tmp_path).reject(certificate("server").certificate)
     assert len(list((tmp_path / "rejected").iterdir())) == 3

@@ -16,7 +16,7 @@ from asyncua.common.type_dictionary_builder import DataTypeDictionaryBuilder
 
 from adapters.batch import BAD_NO_DATA, GOOD, Outcome
 from adapters.contract import Site
-from adapters.opcua.shape import BAD_DATA_TYPE_ID_UNKNOWN, BAD_ENCODING_LIMITS_EXCEEDED
+from adapters.opcua.values.shape import BAD_DATA_TYPE_ID_UNKNOWN, BAD_ENCODING_LIMITS_EXCEEDED
 from adapters.registry import build
 from adapters.values import BAD_OUT_OF_RANGE, BAD_TYPE_MISMATCH
 from tests.adapters.plant import Recorder, Running, WallClock, device_of, free_port, register_of
