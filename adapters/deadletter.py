@@ -98,7 +98,9 @@ def read_letters(state: Path) -> Iterator[dict[str, Any]]:
     for file in sorted(
         (state / FOLDER).glob("*.jsonl"), key=lambda f: (f.name.removesuffix(".jsonl").removesuffix(".1"), -len(f.name))
     ):
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in file.read_text(encoding="utf-8", errors="replace").split(
+            "\n"
+        ):  # not at what else Unicode calls a line's end
             try:
                 body = json.loads(line)
             except ValueError:

@@ -30,12 +30,14 @@ class Backoff:
         self._jitter = jitter
         self._failures = 0
         self._retry_us = 0
+        self._wait_us = 0
 
     def failed(self, *, absent: bool = False) -> None:
         """Set the next attempt. `absent`: nothing was reached (refused, no route, no answer to a connect), so nothing was loaded."""
         wait_s = BACKOFF_FIRST_S if absent else min(BACKOFF_CAP_S, BACKOFF_FIRST_S * 2 ** min(self._failures, 16))
         self._failures += not absent
-        self._retry_us = self._clock.now_us() + int(wait_s * self._jitter(*_JITTER) * 1_000_000)
+        self._wait_us = int(wait_s * self._jitter(*_JITTER) * 1_000_000)
+        self._retry_us = self._clock.now_us() + self._wait_us
 
     def succeeded(self) -> None:
         """Forget the failures."""
@@ -45,7 +47,8 @@ class Backoff:
     @property
     def remaining_s(self) -> float:
         """Seconds of the clock until the next attempt may be made; 0 when it may be made now."""
-        return max(0.0, (self._retry_us - self._clock.now_us()) / 1_000_000)
+        remaining_us = self._retry_us - self._clock.now_us()
+        return remaining_us / 1_000_000 if 0 < remaining_us <= self._wait_us else 0.0  # more: the clock was set back
 
 
 @dataclass(frozen=True, slots=True)

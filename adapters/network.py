@@ -36,6 +36,11 @@ def network_error(err: OSError | TimeoutError, where: str) -> ReadError:
     return ReadError(Outcome.UNREACHABLE, f"{where}: {err.strerror or err} (unreachable)")
 
 
+def name_error(where: str) -> ReadError:
+    """A host that can be no name: an empty part, or one of more than 63 characters (RFC 1035 §2.3.4); Python raises UnicodeError."""
+    return ReadError(Outcome.UNREACHABLE, f"{where}: 主机名写法不对, 检查台账里的地址 (no valid host name)")
+
+
 def timeout_error(where: str) -> ReadError:
     """No answer in time."""
     return ReadError(Outcome.TIMEOUT, f"{where}: 限时内没有应答 (no answer in time)")

@@ -3,7 +3,7 @@
 In: a clock and devices with intervals. Out: the devices due now, after sleeping until there are some.
 A slot is one of twenty, 50 ms apart, chosen by the device's id: one wake-up serves all devices of a slot, and a plant of 500 machines
 does not ask them all in the same instant (research/protocols.md §1.2). Devices out of service are passed over.
-All time is the clock's: a driven clock replays recorded days.
+All time is the clock's: a driven clock replays recorded days. A clock that was set back moves the due times with it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Schedule:
         self._slot_key = slot_key
         self._sources: dict[str, Source] = {}
         self._due: dict[str, int] = {}
+        self._seen_us = 0
         self._sleep: asyncio.Task[None] | None = None
         self.apply(sources)
 
@@ -46,6 +47,7 @@ class Schedule:
         """Sleep until a device is due; return those that are, in the register's order."""
         while True:
             now = self._clock.now_us()
+            self._follow(now)
             due = [s for s in self._sources.values() if self._due[s.device] <= now]
             for source in due:  # a tenth of an interval away at least: the first poll is at once, not in the slot
                 self._due[source.device] = self._next_due(source, now + source.interval_s * 100_000)
@@ -55,6 +57,12 @@ class Schedule:
             if not due:
                 first = min(self._due.values(), default=now + int(_IDLE_S * 1_000_000))
                 await self._sleep_until(first)
+
+    def _follow(self, now_us: int) -> None:
+        """A clock that was set back (no battery, then NTP) would leave everybody waiting until it is that time again."""
+        if now_us < self._seen_us:
+            self._due = {d: min(self._due[d], self._next_due(s, now_us)) for d, s in self._sources.items()}
+        self._seen_us = now_us
 
     async def _sleep_until(self, at_us: int) -> None:
         async def sleep() -> None:  # begins a turn of the loop later: a driven clock may have moved by then

@@ -21,11 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from adapters.batch import Outcome
-from collector.frame import read_frames
+from collector.frame import Block, read_frames
 
 ROOT = Path(__file__).parents[1]
 OURS, THEIRS = "0", "1"  # cores
@@ -160,24 +159,28 @@ def collect(fleet: Fleet, place: Path) -> Collected:
 
 
 def delivered_between(data: Path, start_us: int, end_us: int) -> int:
-    """Values with an outcome of contact, received in [start, end), as the journal and the segments on disk hold them."""
-    found = 0
-    for path in sorted((data / "journal").glob("*.jrn")):
-        for frame in read_frames(path.read_bytes()):
-            for block in frame.blocks:
-                received = block.source_us + block.lag_us
-                inside = (received >= start_us) & (received < end_us) & (block.outcome == Outcome.OK)
-                first = 1 if block.template.kind == "event" else 0  # an event's first column says which point
-                for column in block.columns[first:]:
-                    valid = np.ones(len(inside), np.bool_) if column.valid is None else column.valid
-                    found += int((inside & valid).sum())
+    """Values with an outcome of contact, received in [start, end), as the segments and, behind them, the journal on disk hold them."""
+    found, segmented = 0, 0
     for path in (data / "segments").rglob("*.parquet"):
         rows = pl.scan_parquet(path)
         values = [n for n in rows.collect_schema().names() if n.startswith("p.") and n != "p.point"]
         received_at = pl.col("source_us") + pl.col("lag_us")
         inside_it = received_at.is_between(start_us, end_us, closed="left") & (pl.col("outcome") == int(Outcome.OK))
         found += int(sum(rows.filter(inside_it).select(pl.col(values).count()).collect().row(0)))
+        segmented = max(segmented, int(rows.select(pl.col("frame").max()).collect().item()))
+    for path in sorted((data / "journal").glob("*.jrn")):
+        frames = (
+            f for f in read_frames(path.read_bytes()) if f.seq > segmented
+        )  # a file stays until its hour is sealed
+        found += sum(_delivered(block, start_us, end_us) for frame in frames for block in frame.blocks)
     return found
+
+
+def _delivered(block: Block, start_us: int, end_us: int) -> int:
+    received = block.source_us + block.lag_us
+    inside = (received >= start_us) & (received < end_us) & (block.outcome == Outcome.OK)
+    first = 1 if block.template.kind == "event" else 0  # an event's first column says which point
+    return sum(int((inside if c.valid is None else inside & c.valid).sum()) for c in block.columns[first:])
 
 
 def _prepare(data: Path, place: Path, fleet: Fleet) -> None:

@@ -111,6 +111,7 @@ def collect(
 
     collector = Collector(open_folder(data), _settings(config).store, accept_clock=accept_clock)
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)  # rows are many small objects that live for a second; none of them are rings
     uvloop.run(collector.run())
 
 

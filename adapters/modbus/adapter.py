@@ -11,6 +11,7 @@ answers, all are polled at once. Identity is asked once per contact, never requi
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -94,10 +95,10 @@ class ModbusAdapter:
                 unit if unit is not None and same else Unit(source, self._clock, self._on_state)
             )
         self._link.units = len(sources)
-        if len(sources) > 1:
-            most_s = _SHARE_OF_INTERVAL * min(s.interval_s for s in sources)
-            for unit in self._units.values():
-                unit.share(most_s)
+        shared = len(sources) > 1
+        most_s = _SHARE_OF_INTERVAL * min(s.interval_s for s in sources) if shared else math.inf
+        for unit in self._units.values():
+            unit.share(most_s)
 
     async def _close(self) -> None:
         await self._link.close()
@@ -111,6 +112,8 @@ class ModbusAdapter:
             tasks.create_task(self._poll(unit, emit, identify))
         elif now - unit.started_us >= unit.source.interval_s * _OVERRUN_US:
             tasks.create_task(self._store(unit, unit.failure(), emit))
+        elif unit.knocked:
+            unit.missed = True
 
     async def _poll(self, unit: Unit, emit: Emit, identify: Identify) -> None:
         """A poll that is due: a row in any case."""
@@ -119,6 +122,7 @@ class ModbusAdapter:
 
     async def _read_and_identify(self, unit: Unit, identify: Identify, *, due: bool = True) -> tuple[Batch, bool]:
         unit.reading, unit.started_us = True, self._clock.now_us()
+        unit.knocked, unit.missed = not due, False
         try:
             batch, answered = await self._read(unit, due=due)
             if answered and not unit.asked:
@@ -239,8 +243,9 @@ class ModbusAdapter:
         free = [u for u in self._serving() if not u.reading]
         for unit in sorted(free, key=lambda u: -u.contact_us)[:_CANARIES]:
             batch, answered = await self._read_and_identify(unit, identify, due=False)
-            if answered:
+            if answered or unit.missed:
                 tasks.create_task(self._store(unit, batch, emit))
+            if answered:
                 return True
         return False
 
@@ -251,7 +256,7 @@ class ModbusAdapter:
                 tasks.create_task(self._poll_if_there(unit, emit, identify))
 
     async def _poll_if_there(self, unit: Unit, emit: Emit, identify: Identify) -> None:
-        """A poll that is not due: a row only when the unit answers, since its interval has one already."""
+        """A poll that is not due: a row when the unit answers, else only when one fell due meanwhile; its interval has one already."""
         batch, answered = await self._read_and_identify(unit, identify, due=False)
-        if answered:
+        if answered or unit.missed:
             await self._store(unit, batch, emit)

@@ -8,6 +8,8 @@ from adapters.modbus.decode import Decode
 from adapters.modbus.frames import Question
 from adapters.modbus.plan import Block
 
+LONGEST = 1.2  # times `rest_s`: the longest rest, by chance
+
 
 @dataclass(slots=True)
 class Part:
@@ -29,3 +31,7 @@ class Rest:
     cap_s: float
     rest_s: float
     retry_us: int
+
+    def is_over(self, now_us: int) -> bool:
+        """True when it may be asked for again; also after the clock was set back, or it would rest until it is that time again."""
+        return not 0 < self.retry_us - now_us <= self.rest_s * LONGEST * 1_000_000

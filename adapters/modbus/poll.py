@@ -18,7 +18,7 @@ import structlog
 from adapters.batch import BAD_DECODING, BAD_DEVICE_FAILURE, BAD_NO_DATA, Batch, Outcome
 from adapters.contract import ReadError
 from adapters.modbus.link import ModbusLink
-from adapters.modbus.part import Part, Rest
+from adapters.modbus.part import LONGEST, Part, Rest
 from adapters.modbus.plan import split
 from adapters.modbus.unit import Unit
 from adapters.modbus.wire import DeviceRefusal
@@ -69,7 +69,7 @@ class Poll:
         self._last: list[Part] = []  # and what comes after that
         self._set_aside: list[Rest] = []
         self._splits = _SPLITS
-        self._retried = next((r for r in unit.resting if r.retry_us <= self._now_us), None)
+        self._retried = next((r for r in unit.resting if r.is_over(self._now_us)), None)
         self._tried = False
         self._over = False
         self._busy: ReadError | None = None  # the device said so at the part that comes next
@@ -203,7 +203,7 @@ class Poll:
         """Ask for it again later, each time after twice as long."""
         before = self._retried if self._retrying(part) else None
         rest_s = min(cap_s, before.rest_s * 2 if before is not None else _REST_S)
-        retry_us = self._now_us + int(rest_s * random.uniform(0.8, 1.2) * 1_000_000)  # noqa: S311 - no secret
+        retry_us = self._now_us + int(rest_s * random.uniform(0.8, LONGEST) * 1_000_000)  # noqa: S311 - no secret
         self._set_aside.append(Rest(part, quality, cap_s, rest_s, retry_us))
         if before is None:
             points = [self._unit.source.points[i].name for i in part.indices]

@@ -46,6 +46,7 @@ class Unit:
         self.timeout_s = self._most_s = self._share_s = connection.timeout_ms / 1000
         self.slowest_s = 0.0  # answer of the last poll
         self.reading = False
+        self.knocked = self.missed = False  # read without being due; a poll fell due meanwhile
         self.started_us = 0
         self.storing = 0  # rows handed over and not yet on disk
         self.aside = False  # asked on the second connection
@@ -61,8 +62,9 @@ class Unit:
 
     def share(self, most_s: float) -> None:
         """The connection is shared: wait for an answer this long at most, unless the unit was found to need longer."""
-        self._share_s = min(self._most_s, most_s)
-        self.timeout_s = self._share_s
+        share_s = min(self._most_s, most_s)
+        if share_s != self._share_s:  # else what was found of its patience stays
+            self._share_s = self.timeout_s = share_s
 
     def limit(self, *, alone: bool) -> None:
         """How long at most the next answer is waited for: nobody else waits, or others do."""

@@ -32,7 +32,7 @@ from adapters.modbus.frames import (
     rtu_frame,
     strange,
 )
-from adapters.network import network_error, protocol_error, timeout_error
+from adapters.network import name_error, network_error, protocol_error, timeout_error
 from config.connections import Modbus
 
 _UNASKED_BYTES = 4096  # heard since the last answer that fitted; the longest frame has 260
@@ -105,6 +105,8 @@ class Wire(ModbusProtocol):
             raise timeout_error(self.where) from None
         except OSError as err:
             raise (_serial_error if self._is_port else network_error)(err, self.where) from err
+        except UnicodeError as err:
+            raise name_error(self.where) from err
 
     def end(self) -> None:
         """Close without waiting for what a deaf peer has not taken."""

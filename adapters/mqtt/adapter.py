@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 STEADY_US = 10_000_000  # a connection that lasted so long was one; a shorter one counts as a failure
 _WAITING_BYTES = 64 << 20  # of messages not yet durable, before the broker has to wait
 _MESSAGE_BYTES = 1000  # what a message costs beside its payload
+_LEFT_MOST = 10_000  # topics nobody asked for that are remembered
 _FINISH_S = 2.0  # what a flush of the store takes, and a little
 _TEST_WAIT_S = 30.0
 _NOBODY_THERE = (Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.TIMEOUT, Outcome.DISCONNECTED)
@@ -91,8 +92,10 @@ class MqttAdapter:
                 tasks.create_task(self._record_silence())
                 tasks.create_task(self._store(emit, identify))
         finally:
-            await self._finish()
-            await self._link.close()
+            try:
+                await self._finish()
+            finally:
+                await self._link.close()
 
     async def apply(self, sources: Sequence[Source]) -> None:
         """Take over a newer register's devices: those that changed begin anew, topics are subscribed and left by the difference."""
@@ -193,8 +196,13 @@ class MqttAdapter:
 
     async def _record_silence(self) -> None:
         """At each device's deadline: a row that says why there is no message."""
+        seen_us = 0
         while True:
             now_us = self._clock.now_us()
+            if now_us < seen_us:  # the clock was set back: nobody has until it is that time again
+                for name, device in self._devices.items():
+                    self._deadlines.hasten(name, now_us + device.patience_us)
+            seen_us = now_us
             batches = []
             for name in self._deadlines.over(now_us):
                 device = self._devices[name]
@@ -265,7 +273,7 @@ class MqttAdapter:
                 emitting.cancel()
             await asyncio.gather(*self._emitting, return_exceptions=True)
             for emitting in done:
-                if emitting.exception() is None:
+                if not emitting.cancelled() and emitting.exception() is None:
                     self._link.acknowledge(self._emitting[emitting].messages)
             self._emitting.clear()
         self._link.pause(False)
@@ -319,7 +327,8 @@ class MqttAdapter:
         topic = message.topic
         if topic in self._routes.status or topic in self._left:
             return []
-        self._left.add(topic)
-        self._link.unsubscribe([topic])
+        if len(self._left) < _LEFT_MOST:  # a broker that subscribes for us has no end of them
+            self._left.add(topic)
+            self._link.unsubscribe([topic])
         why = "台账里没有这个主题, 已退订 (no device of the register has this topic; unsubscribed)"
         return [Letter(topic, message.payload, message.size, why)]

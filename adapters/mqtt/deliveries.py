@@ -60,7 +60,7 @@ class Deliveries:
                     self._order.append(known)
                 self.repeated += 1
                 return False
-        if known is not None and known.message is not None and known.queued:
+        if known is not None and known.queued:
             self._order.remove(
                 known
             )  # a broker that uses an identifier twice: the older one can no longer be acknowledged

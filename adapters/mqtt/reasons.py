@@ -60,10 +60,15 @@ def _said(answer: Answer, where: str, what: str, otherwise: Outcome) -> ReadErro
     outcome, words = _WORDS.get(answer.reason, (otherwise, f"原因码 0x{answer.reason:02X} (reason code)"))
     reference, remark = answer.text(SERVER_REFERENCE), answer.text(REASON_STRING)
     if reference:
-        words += f": {reference[:120]}, 核实后改台账的 broker (then change the register)"
+        words += f": {_shown(reference)}, 核实后改台账的 broker (then change the register)"
     if remark:
-        words += f" [{remark[:120]}]"
+        words += f" [{_shown(remark)}]"
     return ReadError(outcome, f"{where}: {what}: {words}")
+
+
+def _shown(text: str) -> str:
+    """A stranger's words for logs and terminals: no line breaks, no escape sequences."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text[:120])
 
 
 def subscription_words(code: int) -> str:

@@ -24,7 +24,7 @@ from websockets.uri import parse_uri
 
 from adapters.batch import Outcome
 from adapters.contract import ReadError
-from adapters.network import network_error, protocol_error, timeout_error
+from adapters.network import name_error, network_error, protocol_error, timeout_error
 from config.connections import Mqtt, Sparkplug
 
 CONNECT_S = 5.0
@@ -221,6 +221,8 @@ async def open_stream(connection: Broker, keys: Path | None, on_bytes: OnBytes, 
         raise tls_error(err, where) from err
     except OSError as err:
         raise network_error(err, where) from err
+    except UnicodeError as err:
+        raise name_error(where) from err
     return stream
 
 

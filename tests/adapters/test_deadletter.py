@@ -63,3 +63,9 @@ def test_no_folder_and_a_folder_that_cannot_be_written_stop_nothing(tmp_path: Pa
     letters = DeadLetters(tmp_path, "mqtt")
     letters.add([letter()], NOW_US)
     letters.add([letter()], NOW_US)
+
+
+def test_a_topic_with_what_unicode_calls_a_line_end_is_one_letter(tmp_path: Path) -> None:
+    strange = "plant/\u2028\x85\u2029m1"
+    DeadLetters(tmp_path, "mqtt").add([Letter(strange, b"", 0, "x")], NOW_US)
+    assert [body["topic"] for body in read_letters(tmp_path)] == [strange]

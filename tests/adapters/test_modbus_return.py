@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import pytest
 from adapters.batch import Outcome
 from adapters.contract import Site
 from adapters.modbus.adapter import ModbusAdapter
+from adapters.modbus.unit import Unit
 from adapters.registry import build, connections
 from config.register import Register
 from tests.adapters.modbus_peers import Peer, answer, register, silence
@@ -125,3 +127,30 @@ async def test_an_equal_register_does_nothing_at_all() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert (len(recorder.rows("m1")), len(peer.asked), peer.connections) == (1, asked, 1)
+
+
+async def test_a_host_that_can_be_no_name_is_an_absence_and_ends_nothing() -> None:
+    async with Peer() as peer, Running(one(peer.device("m1", host="plc..local")), Recorder()) as recorder:
+        await recorder.until(lambda: len(recorder.outcomes("m1")) >= 2, "rows of the absence")
+    assert set(recorder.outcomes("m1")) == {Outcome.UNREACHABLE}
+
+
+async def test_an_interval_that_begins_while_a_knock_waits_has_its_row_too() -> None:
+    async with (
+        Peer(silence) as peer,
+        Running(one(peer.device("m1", interval_s=1, timeout_ms=700)), Recorder()) as recorder,
+    ):
+        await recorder.until(lambda: len(recorder.outcomes("m1")) >= 8, "rows of the silence")
+    seconds = [r["source_us"] / 1_000_000 for r in recorder.rows("m1")]
+    assert seconds[-1] - seconds[0] < 9.0  # 8 rows in 7 intervals, as far as the last one's time limit
+
+
+def test_a_newer_register_does_not_forget_the_patience_that_a_unit_needs() -> None:
+    (sources,) = connections(one(Peer().device("m1", timeout_ms=3000), Peer().device("m2", 2)), 0).values()
+    unit = Unit(sources[0], WallClock(), None)
+    unit.share(0.25)
+    unit.timeout_s = 1.5  # found
+    unit.share(0.25)
+    assert unit.timeout_s == 1.5
+    unit.share(math.inf)
+    assert unit.timeout_s == 3.0

@@ -191,3 +191,15 @@ def test_devices_of_one_topic_share_its_subscription_at_the_highest_qos() -> Non
 def test_a_shared_subscription_is_shared_when_all_say_so() -> None:
     assert routes({"topic": "t", "share": "g"}, {"topic": "t", "share": "g"}).subscriptions == {"$share/g/t": 1}
     assert routes({"topic": "t", "share": "g"}, {"topic": "t"}).subscriptions == {"t": 1}
+
+
+def test_an_identifier_taken_over_before_its_turn_acknowledges_nothing_that_is_not_durable() -> None:
+    deliveries = Deliveries()
+    first, older, newer = message(1), message(2, b"a"), message(2, b"b")
+    assert all(map(deliveries.arrived, (first, older)))
+    deliveries.durable([older])  # and waits for the first one's turn
+    assert deliveries.arrived(newer)
+    deliveries.durable([first])
+    assert deliveries.due() == [(PUBACK, 1)]
+    deliveries.durable([newer])
+    assert deliveries.due() == [(PUBACK, 2)]

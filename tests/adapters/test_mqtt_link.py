@@ -17,7 +17,8 @@ from adapters.contract import ReadError
 from adapters.mqtt import link as module
 from adapters.mqtt import packets
 from adapters.mqtt.link import BrokerLink, ForbiddenPublish
-from adapters.mqtt.packets import V5, V311, Message, Packet, Will
+from adapters.mqtt.packets import REASON_STRING, V5, V311, Answer, Message, Packet, Will
+from adapters.mqtt.reasons import refusal
 from config.connections import Mqtt
 from tests.adapters.brokers import CONNACK_5, HANG_UP, Mosquitto, ScriptedBroker, make_pair, node, polite
 from tests.adapters.plant import PATIENCE_S, serve_bytes
@@ -363,3 +364,13 @@ async def test_topics_that_an_earlier_run_left_are_given_up_at_the_next_connecti
                 await until(lambda found=came: found, "the kept topic's message")
             await link.close()
         assert [m.payload for m in came] == [b"kept"]
+
+
+async def test_a_host_that_can_be_no_name_is_a_named_outcome() -> None:
+    assert (await refused("mqtt://plc..local:1883")).outcome is Outcome.UNREACHABLE
+
+
+def test_a_brokers_words_bring_no_escape_sequences_to_a_terminal() -> None:
+    said = refusal(Answer(0x87, False, {REASON_STRING: "\x1b]0;x\x07\r\n坏"}), "b:1883")
+    assert str(said).isprintable()
+    assert "坏" in str(said)

@@ -147,3 +147,16 @@ def test_a_device_is_logged_once_down_and_once_back() -> None:
         ("info", None, 90),
     ]
     assert [s.outcome for s in states] == [Outcome.OK, Outcome.TIMEOUT, Outcome.OK]
+
+
+async def test_a_clock_that_was_set_back_leaves_nobody_waiting_until_it_is_that_time_again() -> None:
+    clock = StepClock(MIDNIGHT_US)
+    schedule = Schedule(clock, [source(60)])
+    backoff = Backoff(clock, jitter=lambda low, high: high)
+    await schedule.next()
+    await schedule.next()
+    backoff.failed()
+    clock._now_us = MIDNIGHT_US - 86_400_000_000
+    assert backoff.remaining_s == 0
+    await schedule.next()
+    assert clock.now_us() <= MIDNIGHT_US - 86_400_000_000 + 2 * 61_000_000

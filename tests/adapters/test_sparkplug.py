@@ -551,3 +551,33 @@ async def test_topics_the_broker_refuses_are_denied_and_the_session_is_clean() -
 
 def test_devices_of_one_broker_and_host_share_one_connection() -> None:
     assert len(connections(register(1883), 0)) == 1
+
+
+def arrived(topic: str, payload: bytes) -> packets.Message:
+    return packets.Message(topic, payload, 1, False, False, 1, len(payload))
+
+
+async def test_values_that_came_before_a_newer_register_are_handed_over_although_their_device_is_another_now() -> None:
+    old, new = register(1883), register(1883, interval_s=300)
+    (adapter,) = build(old, Site(WallClock()))
+    assert isinstance(adapter, SparkplugAdapter)
+    payload = PayloadMessage(timestamp=now_ms(), seq=0)
+    payload.metrics.add(name="Speed", timestamp=now_ms(), datatype=DOUBLE, double_value=7.5)
+    came = arrived("spBv1.0/G/DBIRTH/E/a", payload.SerializeToString())
+    adapter._nodes["G", "E"].may_ask = False
+    adapter._arrive([came])
+    await adapter.apply([source_of(new, d) for d in new.devices])
+    recorder = Recorder(batches=adapter._batches())
+    assert last(recorder, "a") == 7.5
+    assert adapter._taken == [came]
+
+
+async def test_a_slow_store_holds_the_broker_by_bytes_too() -> None:
+    (adapter,) = build(register(1883), Site(WallClock()))
+    assert isinstance(adapter, SparkplugAdapter)
+    megabyte = bytes(1 << 20)
+    for _ in range(63):
+        adapter._arrive([arrived("spBv1.0/G/DDATA/E/a", megabyte)])
+    assert not adapter._link._held
+    adapter._arrive([arrived("spBv1.0/G/DDATA/E/a", megabyte)])
+    assert adapter._link._held

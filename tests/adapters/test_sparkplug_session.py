@@ -269,3 +269,13 @@ def test_any_messages_in_any_order_never_raise(told: list[tuple[Verb, int | None
             assert isinstance(step.kind, Kind)
         if wait:
             session.pass_time(i * S + REORDER_US)
+
+
+def test_a_clock_that_was_set_back_holds_no_message_and_no_rebirth_until_it_is_that_time_again() -> None:
+    session = born("a")
+    session.take(message("DDATA", 5, "a"))
+    day_us = 86_400_000_000
+    assert session.pass_time(-day_us)
+    throttle = Throttle()
+    assert throttle.may_ask(day_us)
+    assert throttle.may_ask(0)

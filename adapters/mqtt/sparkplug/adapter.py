@@ -42,6 +42,7 @@ from config.connections import Sparkplug
 log = structlog.get_logger(__name__)
 
 _PENDING_MOST = 20_000
+_PENDING_BYTES = 64 << 20  # of messages not yet taken, before the broker has to wait
 _TICK_S = 0.25
 _STEADY_US = 10_000_000  # a connection that lasted so long was one; a shorter one counts as a failure
 _GRACE_US = 300_000  # for births that come by themselves after a connection
@@ -70,7 +71,9 @@ class SparkplugAdapter:
         self._dead = DeadLetters(site.state, f"sparkplug-{self._link.where}")
         self._letters: list[Letter] = []
         self._pending: list[tuple[int, Sequence[Message]]] = []
-        self._waiting = 0
+        self._waiting = self._waiting_bytes = 0
+        self._taken: list[Message] = []  # and not yet durable
+        self._replaced: list[Batch] = []  # rows of devices that a newer register dropped or knows otherwise
         self._window = Window()  # of edge nodes that publish at QoS 1, although §6.4 says 0
         self._wake = asyncio.Event()
         self._next_tick_us = 0
@@ -101,6 +104,7 @@ class SparkplugAdapter:
     async def apply(self, sources: Sequence[Source]) -> None:
         """Take over a newer register: devices that stay are not touched; an edge node with a new device is asked for its births."""
         topics, nodes = set(self._topics()), set(self._nodes)
+        self._drain()  # what came so far is the register's of then
         self._take_over(sources)
         self._link.unsubscribe(sorted(topics - set(self._topics())))
         self._link.subscribe([t for t in self._topics() if t not in topics], qos=1)
@@ -129,6 +133,7 @@ class SparkplugAdapter:
     def _take_over(self, sources: Sequence[Source]) -> None:
         """Members whose source is equal stay as they are."""
         kept = {s.device: m for s in sources if (m := self._members.get(s.device)) is not None and m.source == s}
+        self._replaced += [b for d, m in self._members.items() if d not in kept and (b := m.batch()) is not None]
         self._members = {s.device: kept.get(s.device) or Member(s, self._site) for s in sources}
         by_node: dict[tuple[str, str], list[Member]] = {}
         for member in self._members.values():
@@ -214,8 +219,9 @@ class SparkplugAdapter:
         self._window.arrived(len(messages), now)
         self._pending.append((now, messages))
         self._waiting += len(messages)
+        self._waiting_bytes += sum(len(m.payload) for m in messages)
         self._wake.set()
-        if self._waiting >= _PENDING_MOST:
+        if self._waiting >= _PENDING_MOST or self._waiting_bytes >= _PENDING_BYTES:
             self._link.pause(True)
 
     async def _tick(self) -> None:
@@ -228,10 +234,11 @@ class SparkplugAdapter:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            messages = await self._process()
+            await self._process()
             for identity in self._new_identities():
                 await identify(identity)
             batches, deliveries = self._batches(), self._link.deliveries
+            messages, self._taken = self._taken, []
             if batches:
                 urgent = deliveries.unacknowledged > 0 and self._window.full(self._clock.now_us())
                 await emit(*batches, urgent=urgent)
@@ -242,12 +249,12 @@ class SparkplugAdapter:
                 self._link.hurry()
             self._link.pause(False)
 
-    async def _process(self) -> list[Message]:
-        """Messages to rows, what time brings, what is to be said. Returns the messages, to be acknowledged."""
-        messages = self._drain()
+    async def _process(self) -> None:
+        """Messages to rows, what time brings, what is to be said."""
+        self._drain()
         now = self._clock.now_us()
-        if now < self._next_tick_us:
-            return messages
+        if 0 < self._next_tick_us - now <= _TICK_S * 1_000_000:  # more: the clock was set back
+            return
         self._next_tick_us = now + int(_TICK_S * 1_000_000)
         for node in self._nodes.values():
             node.pass_time(now)
@@ -261,16 +268,13 @@ class SparkplugAdapter:
         self._dead.add([*self._letters, *letters], now)
         for written in (self._letters, *(node.letters for node in self._nodes.values())):
             written.clear()
-        return messages
 
-    def _drain(self) -> list[Message]:
-        pending, self._pending, self._waiting = self._pending, [], 0
-        found: list[Message] = []
+    def _drain(self) -> None:
+        pending, self._pending, self._waiting, self._waiting_bytes = self._pending, [], 0, 0
         for received_us, messages in pending:
-            found += messages
+            self._taken += messages
             for message in messages:
                 self._take(message, received_us)
-        return found
 
     def _take(self, message: Message, received_us: int) -> None:
         topic = message.topic
@@ -315,6 +319,8 @@ class SparkplugAdapter:
     def _record_silence(self, now_us: int) -> None:
         """At each device's deadline: a row that says why there is no value."""
         for member in self._members.values():
+            latest_us = now_us + int(2_000_000 * member.patience_s)  # later still: the clock was set back
+            member.deadline_us = min(member.deadline_us, latest_us)
             if member.deadline_us > now_us:
                 continue
             interval_s = member.source.interval_s
@@ -341,7 +347,8 @@ class SparkplugAdapter:
         return failed_batch(member.source.device, member.source.template, now, outcome)
 
     def _batches(self) -> list[Batch]:
-        return [b for m in self._members.values() if (b := m.batch()) is not None]
+        replaced, self._replaced = self._replaced, []
+        return replaced + [b for m in self._members.values() if (b := m.batch()) is not None]
 
     def _new_identities(self) -> list[Identity]:
         """What the births said of their devices, where it is news."""

@@ -77,7 +77,7 @@ class EdgeNode:
     def pass_time(self, now_us: int) -> None:
         """Give up on messages and births that did not come."""
         self._carry_out(self.session.pass_time(now_us))
-        if self._early and now_us >= self._early_until_us:
+        if self._early and not 0 < self._early_until_us - now_us <= _EARLY_US:  # more: the clock was set back
             self._release()
 
     def disconnect(self, now_us: int) -> None:

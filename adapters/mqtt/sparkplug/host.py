@@ -80,7 +80,7 @@ class Throttle:
     def may_ask(self, now_us: int) -> bool:
         """True when it may be asked now; it then counts as asked."""
         since_us = now_us - self._asked_us
-        if self._base_us and since_us < self._wait_us:
+        if self._base_us and 0 <= since_us < self._wait_us:  # below: the clock was set back
             return False
         again = self._base_us and since_us < 2 * self._wait_us
         self._base_us = min(_CAP_US, self._base_us * 2) if again else _FIRST_US

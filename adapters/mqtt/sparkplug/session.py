@@ -104,7 +104,8 @@ class EdgeSession:
 
     def pass_time(self, now_us: int) -> list[Step]:
         """Give up on messages that did not come in time."""
-        return self._give_up(now_us) if self._held and now_us >= self._held_until_us else []
+        waiting = 0 < self._held_until_us - now_us <= REORDER_US  # more: the clock was set back
+        return self._give_up(now_us) if self._held and not waiting else []
 
     def disconnect(self, now_us: int) -> list[Step]:
         """Our own connection is gone: whatever comes later may follow births we did not see."""
@@ -154,7 +155,7 @@ class EdgeSession:
             return Step(Kind.DEATH, message.received_us, message)
         if self.born(message.device):
             return Step(Kind.DATA, message.received_us, message, trusted=True)
-        self.want(f"{message.device}: 没有见到 DBIRTH (data of a device without a birth)")
+        self.want(f"{message.device[:64]!r}: 没有见到 DBIRTH (data of a device without a birth)")
         return self._untrusted(message)
 
     def _untrusted(self, message: Message) -> Step:
