@@ -23,6 +23,7 @@ app = typer.Typer(help="MQTT 现场工具 (field tools)", no_args_is_help=True)
 
 _SHOWN_POINTS = 6
 _SHOWN_CHARACTERS = 60
+_CELL_CHARACTERS = 2000
 AsJson = Annotated[bool, typer.Option("--json", help="结果以 JSON 输出到标准输出 (JSON on stdout)")]
 
 
@@ -113,6 +114,8 @@ def _show(report: Report) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from adapters.shown import shown
+
     console = Console(stderr=True)
     table = Table("主题", "条数", "字节", "格式", "可采测点 (路径 类型 = 示例)")
     for heard in report.topics:
@@ -128,7 +131,8 @@ def _show(report: Report) -> None:
         if found.why:
             lines.append(found.why)
         count = f"{heard.messages}{' + 保留' if heard.retained else ''}"
-        table.add_row(escape(heard.topic), count, str(heard.size), found.form, escape("\n".join(lines)))
+        told = shown("\n".join(lines), _CELL_CHARACTERS, lines=True)
+        table.add_row(escape(shown(heard.topic, _CELL_CHARACTERS)), count, str(heard.size), found.form, escape(told))
     console.print(table)
     for topic, why in report.denied.items():
         console.print(escape(f"✘ {topic}: {why}"))
@@ -143,13 +147,16 @@ def _show_letters(letters: list[dict[str, Any]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from adapters.shown import shown
+
     console = Console(stderr=True)
     table = Table("时间", "连接", "设备", "主题", "原因", "字节", "原文开头")
     for letter in letters:
         head = base64.b64decode(letter.get("payload", ""))[:_SHOWN_CHARACTERS].decode("utf-8", "backslashreplace")
         devices = ", ".join(letter.get("devices", []))
         cells = [letter.get("at", ""), letter.get("connection", ""), devices, letter.get("topic", "")]
-        table.add_row(*(escape(str(c)) for c in [*cells, letter.get("why", ""), letter.get("size", ""), head]))
+        cells += [letter.get("why", ""), letter.get("size", ""), head]
+        table.add_row(*(escape(shown(str(c), _CELL_CHARACTERS)) for c in cells))
     console.print(table)
     skipped = sum(int(letter.get("skipped_before", 0)) for letter in letters)
     rest = f", 另有 {skipped} 条因过多未记 (more came than were kept)" if skipped else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from adapters.batch import Outcome
 from adapters.contract import ReadError
 from adapters.mqtt.packets import REASON_STRING, SERVER_REFERENCE, Answer
+from adapters.shown import shown
 
 WRONG_VERSION = frozenset({0x84, 0x01})
 TAKEN_OVER = 0x8E
@@ -60,15 +61,10 @@ def _said(answer: Answer, where: str, what: str, otherwise: Outcome) -> ReadErro
     outcome, words = _WORDS.get(answer.reason, (otherwise, f"原因码 0x{answer.reason:02X} (reason code)"))
     reference, remark = answer.text(SERVER_REFERENCE), answer.text(REASON_STRING)
     if reference:
-        words += f": {_shown(reference)}, 核实后改台账的 broker (then change the register)"
+        words += f": {shown(reference)}, 核实后改台账的 broker (then change the register)"
     if remark:
-        words += f" [{_shown(remark)}]"
+        words += f" [{shown(remark)}]"
     return ReadError(outcome, f"{where}: {what}: {words}")
-
-
-def _shown(text: str) -> str:
-    """A stranger's words for logs and terminals: no line breaks, no escape sequences."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text[:120])
 
 
 def subscription_words(code: int) -> str:

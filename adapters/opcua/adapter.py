@@ -84,7 +84,7 @@ class OpcUaAdapter:
         try:
             async with together() as tasks:
                 self._tasks = tasks
-                for work in (self._come_back(), self._listen(), self._servers.watch(), self._history.run(emit)):
+                for work in (self._come_back(tasks), self._listen(), self._servers.watch(), self._history.run(emit)):
                     tasks.create_task(work)
                 while True:
                     due = [self._devices.get(s.device) for s in await self._schedule.next()]
@@ -159,12 +159,12 @@ class OpcUaAdapter:
         """One batched read for all devices that are due; a failed read is a row of each."""
         try:
             now = await self._connect(subscribe=subscribe)
-            asked = [d for d in due if self._devices.get(d.name) is d]  # the register may have changed meanwhile
+            asked = [d for d in due if self._is_current(d)]  # the register may have changed meanwhile
             quiet = [d for d in asked if not (d.reads if subscribe else d.values)]  # events only
             busy = [d for d in asked if d not in quiet]
             shares = await now.read(busy, every_point=not subscribe) if busy else []
-            if quiet:
-                await now.session.read([_STATE])  # whether it answers is all there is to ask
+            if quiet and not busy:
+                await now.session.read([_STATE])  # whether it answers is all there is to ask, and values say so too
         except ReadError as err:
             return [(d, d.failed(err)) for d in due]
         rows = [(s.device, s.device.answered(s.values, s.points)) for s in shares]
@@ -173,11 +173,15 @@ class OpcUaAdapter:
 
     async def _store(self, rows: DeviceRows, *, notified: bool) -> None:
         """Hand over together, so that one flush makes all of it durable. What is no longer in the register has no owner."""
-        batches = [batch for device, batch in rows if self._devices.get(device.name) is device]
-        if batches and self._emit is not None:
-            batches = self._history.repeated(batches)
+        owned = [(device, batch) for device, batch in rows if self._is_current(device)]
+        if owned and self._emit is not None:
+            batches = self._history.repeated([batch for _, batch in owned])
             await self._emit(*batches)
-            self._history.stored(batches, notified=notified)
+            kept = [b for (device, _), b in zip(owned, batches, strict=True) if self._is_current(device)]
+            self._history.stored(kept, notified=notified)  # a point's place means another point in a newer register
+
+    def _is_current(self, device: Device) -> bool:
+        return self._devices.get(device.name) is device
 
     async def _connect(self, *, subscribe: bool) -> Connected:
         """The session, opened when there is none and the backoff allows it. Errors: `ReadError`."""
@@ -270,7 +274,7 @@ class OpcUaAdapter:
                     add_event(into, point, event, now_us, conditions_only=conditions_only)
         return rows + [(device, batch) for device, r in made.items() if (batch := r.batch()) is not None]
 
-    async def _come_back(self) -> None:
+    async def _come_back(self, tasks: asyncio.TaskGroup) -> None:
         """After a loss: one row for each device that still counted as connected, then connect again as the backoff allows."""
         while True:
             await self._lost.wait()
@@ -278,13 +282,16 @@ class OpcUaAdapter:
             lost = ReadError(Outcome.DISCONNECTED, f"{self._endpoint}: 连接中断 (connection lost)")
             now_us = self._clock.now_us()
             up = [d for d in self._devices.values() if d.health.failure is None and d.source.in_service(now_us)]
-            storing = asyncio.create_task(self._store([(d, d.failed(lost)) for d in up], notified=False))
+            storing = tasks.create_task(self._store([(d, d.failed(lost)) for d in up], notified=False))
             while self._connected is None or not self._connected.session.alive:
                 with contextlib.suppress(ReadError):
                     await self._connect(subscribe=True)
                     break
                 await self._clock.sleep(max(self._servers.remaining_s, 0.05))
             await storing
+            if self._connected is None or not self._connected.session.alive:  # lost again while the row was stored
+                self._lost.set()
+                continue
             self._lost.clear()
             now_us = self._clock.now_us()
             back = [d for d in self._devices.values() if not d.reading and d.source.in_service(now_us) and d.start()]

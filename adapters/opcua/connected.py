@@ -182,7 +182,7 @@ class Connected:
                 server=self.session.where,
                 why=str(err),
             )
-            refused = [w.index for w in watches]
+            refused = [w.index for w in watches if not self._subscriptions.watches(w.index)]
         for device, points in self.owners(refused).items():
             device.refused |= set(points)
 

@@ -38,6 +38,7 @@ class Recall:
         self._quality = np.zeros(count, np.uint32)
         self._bits = np.zeros(count, np.uint64)
         self._known = np.zeros(count, np.bool_)
+        self._behind = np.zeros(count, np.bool_)  # the last reading was older than what is known
         self._ahead: dict[int, list[tuple[int, int, int]]] = {}  # read, and not notified yet
         kinds = [KINDS.index(kind) for _, kind in source.template.columns]
         self._columns = kinds if source.template.kind == "wide" else [-1, *kinds[1:]]
@@ -49,6 +50,7 @@ class Recall:
         if self._ahead:
             counts[self._was_read(cells)] = 0
         repeated = self._is_repeated(cells)
+        self._behind[cells.points] = False
         self._remember(cells, np.arange(len(points)))
         if cells.overflow is None and counts.all():
             outcome = (repeated * np.uint8(Outcome.CONFIRMED)).astype(np.uint8)  # else 0, ok
@@ -75,7 +77,11 @@ class Recall:
         stale = np.zeros(len(points), np.bool_)
         if watched is not None:
             known_us = self._source_us[cells.points]
+            fresh &= ~self._is_ahead(cells, fresh)
             stale = watched & fresh & ~unstamped & (known_us != NO_TIME) & (cells.source_us < known_us)
+            behind = self._behind[cells.points]
+            self._behind[cells.points] = stale
+            stale &= ~behind  # twice, and no notification between: not overtaken, the server's clock was set back
             fresh &= ~stale
         self._remember(cells, np.flatnonzero(~stale))
         if self._source.template.kind == "wide":
@@ -133,6 +139,14 @@ class Recall:
             keys = self._ahead.setdefault(int(cells.points[row]), [])
             keys.append((int(cells.source_us[row]), int(cells.quality[row]), int(cells.bits[row])))
             del keys[:-AHEAD_MOST]
+
+    def _is_ahead(self, cells: Cells, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """True where a read has stored the value already; only an older notification came since."""
+        found = np.zeros(len(cells.points), np.bool_)
+        for row in np.flatnonzero(among).tolist() if self._ahead else ():
+            key = (int(cells.source_us[row]), int(cells.quality[row]), int(cells.bits[row]))
+            found[row] = key in self._ahead.get(int(cells.points[row]), ())
+        return found
 
     def _was_read(self, cells: Cells) -> list[int]:
         """Rows whose value a read has stored already. What is older than a notification can come no more."""

@@ -74,16 +74,18 @@ class Subscriptions:
         self._acknowledge: list[tuple[int, int]] = []
         self._lanes: set[asyncio.Task[None]] = set()
         self._delivering = 0
+        self._freed_s = 0.0  # when a lane was last free again after all had been storing
         self._lanes_most = 1000
         self._no_more = False
 
     @property
     def silent_too_long(self) -> bool:
         """True when not even a keep-alive came for twice its period: the server forgot us."""
-        if self._delivering:
-            return False
+        if self._delivering and self._delivering >= sum(not lane.done() for lane in self._lanes):
+            return False  # nobody listens while all store
         now = asyncio.get_running_loop().time()
-        return any(now - s.heard_s > 2 * s.keep_alive_s + self._timeout_s for s in self._all.values())
+        heard = [(max(s.heard_s, self._freed_s), s) for s in self._all.values()]
+        return any(now - at_s > 2 * s.keep_alive_s + self._timeout_s for at_s, s in heard)
 
     async def watch(self, watches: Sequence[Watch]) -> list[int]:
         """Begin to watch; returns the handles the server would not watch. Errors: `ReadError`."""
@@ -113,6 +115,10 @@ class Subscriptions:
                 points=len(left),
             )
         return refused + [w.index for w in left]
+
+    def watches(self, handle: int) -> bool:
+        """True when the server has an item for it."""
+        return any(handle in s.handles for s in self._all.values())
 
     async def unwatch(self, handles: Sequence[int]) -> None:
         """End watching. Errors: `ReadError`; what still comes of them has no owner any more."""
@@ -193,16 +199,20 @@ class Subscriptions:
             except Exception as err:
                 if await self._over(translated(err, self._session.where)):
                     return
+                self._acknowledge += acknowledged
                 continue
             subscription = self._all.get(published.subscription)
             if subscription is None:
                 continue
+            subscription.heard_s = asyncio.get_running_loop().time()
             self._delivering += 1
             try:
                 await self._hand_on(subscription, published.message)
             finally:
+                now = asyncio.get_running_loop().time()
+                if self._delivering >= sum(not lane.done() for lane in self._lanes):
+                    self._freed_s = now
                 self._delivering -= 1
-                subscription.heard_s = asyncio.get_running_loop().time()
 
     async def _over(self, err: Exception) -> bool:
         """A publish request failed; True when this lane ends."""
@@ -245,14 +255,14 @@ class Subscriptions:
             )
             self._session.mark_lost()
 
-    def _missing(self, subscription: _Subscription, message: Message) -> list[int]:
+    def _missing(self, subscription: _Subscription, message: Message) -> range:
         """Numbers never seen before this message's; a keep-alive carries the number that comes next (IEC 62541-4 §5.14.1)."""
         last, number = subscription.sequence, message.sequence
         if not message.is_keep_alive:
             subscription.sequence = number
         elif last is not None and number > last + 1:
             subscription.sequence = number - 1
-        return list(range(last + 1, number)) if last is not None and number > last + 1 else []
+        return range(last + 1, number) if last is not None and number > last + 1 else range(0)
 
     async def _recovered(self, subscription: _Subscription, number: int) -> Notification:
         """A message once more, or that it is gone for good."""

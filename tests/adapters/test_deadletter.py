@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+import plantproof
 from adapters import deadletter
 from adapters.deadletter import DeadLetters, Letter, read_letters
 
@@ -69,3 +71,12 @@ def test_a_topic_with_what_unicode_calls_a_line_end_is_one_letter(tmp_path: Path
     strange = "plant/\u2028\x85\u2029m1"
     DeadLetters(tmp_path, "mqtt").add([Letter(strange, b"", 0, "x")], NOW_US)
     assert [body["topic"] for body in read_letters(tmp_path)] == [strange]
+
+
+def test_what_a_stranger_wrote_brings_no_escape_sequence_to_the_terminal(tmp_path: Path) -> None:
+    bad = "\x1b]0;owned\x07\x9b2J"
+    DeadLetters(tmp_path / "state", "mqtt").add([Letter(f"t/{bad}", bad.encode(), 14, bad)], NOW_US)
+    told = CliRunner().invoke(plantproof.app, ["mqtt", "dead-letters", "--data", str(tmp_path)])
+    assert told.exit_code == 0
+    assert "owned" in told.output
+    assert all(c.isprintable() or c == "\n" for c in told.output)

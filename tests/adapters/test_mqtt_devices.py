@@ -16,6 +16,7 @@ import plantproof
 from adapters.batch import Outcome
 from adapters.contract import Site
 from adapters.deadletter import read_letters
+from adapters.mqtt import adapter as module
 from adapters.mqtt import packets
 from adapters.mqtt.adapter import MqttAdapter
 from adapters.mqtt.packets import Packet
@@ -25,6 +26,7 @@ from config.connections import Mqtt
 from tests.adapters.brokers import Mosquitto, ScriptedBroker, polite
 from tests.adapters.plant import Recorder, WallClock, device_of, register_of
 from tests.adapters.test_mqtt_link import connection as login
+from tests.adapters.test_schedule_and_health import MIDNIGHT_US, StepClock
 
 POINTS = [{"name": "speed", "type": "f64", "path": "$.speed"}, {"name": "load", "type": "f64", "path": "$.load"}]
 
@@ -310,3 +312,25 @@ async def test_listening_proposes_points_and_dead_letters_are_listed(tmp_path: P
 @pytest.mark.parametrize("address", ["http://h", "mqtt://", "mqtt://h:x"])
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     assert CliRunner().invoke(plantproof.app, ["mqtt", "listen", address]).exit_code == 2
+
+
+async def test_a_clock_that_was_set_back_leaves_no_silence_unrecorded() -> None:
+    clock = StepClock(MIDNIGHT_US)
+    adapter = MqttAdapter(sources(1, m1={"interval_s": 60}), Site(clock))
+    task = asyncio.create_task(adapter._record_silence())
+    await asyncio.sleep(0)
+    clock._now_us -= 86_400_000_000
+    for _ in range(200):  # a second each
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [Outcome(int(b.outcome[0])) for g in adapter._groups for b in g.batches][:2] == [Outcome.SILENT] * 2
+
+
+async def test_topics_without_end_that_nobody_asked_for_are_not_remembered_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_LEFT_MOST", 10)
+    adapter = MqttAdapter(sources(1, m1={}), Site(WallClock()))
+    adapter._take([packets.Message(f"other/{k}", b"", 0, False, False, 0, 0) for k in range(50)], [])
+    assert len(adapter._left) == 10

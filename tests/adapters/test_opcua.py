@@ -258,3 +258,23 @@ def test_the_servers_time_stands_beside_the_sources() -> None:
 @pytest.mark.parametrize(("sampling_ms", "size"), [(50, 621), (100, 311), (1000, 32), (60_000, 16)])
 def test_queues_hold_what_can_gather_between_publishes_and_a_reserve(sampling_ms: int, size: int) -> None:
     assert queue_size(sampling_ms, 1000) == size
+
+
+def test_a_value_that_was_read_before_an_older_notification_came_is_stored_once() -> None:
+    found, _ = recall("event")
+    kept = [found.read(said((2.0, GOOD, NOW_US)), ONLY, NOW_US + 1000, WATCHED)]
+    kept.append(found.notified(said((1.0, GOOD, NOW_US - 500_000)), ONLY, NOW_US + 2000))
+    kept.append(found.read(said((2.0, GOOD, NOW_US)), ONLY, NOW_US + 1_000_000, WATCHED))
+    kept.append(found.notified(said((2.0, GOOD, NOW_US)), ONLY, NOW_US + 1_100_000))
+    rows = [(int(us), Outcome(o)) for b in kept if b is not None for us, o in zip(b.source_us, b.outcome, strict=True)]
+    assert [us for us, outcome in rows if outcome is Outcome.OK] == [NOW_US, NOW_US - 500_000]
+
+
+def test_readings_go_on_after_a_servers_clock_was_set_back_and_nothing_is_notified() -> None:
+    found, _ = recall("event")
+    found.notified(said((1.0, GOOD, NOW_US)), ONLY, NOW_US)
+    back_us = NOW_US - 3_600_000_000
+    batches = [
+        found.read(said((1.0, GOOD, back_us + k)), ONLY, NOW_US + k * 1_000_000, WATCHED) for k in range(4)
+    ]  # within a deadband: no notification says so
+    assert [b is None for b in batches] == [True, False, False, False]

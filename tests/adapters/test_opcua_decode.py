@@ -213,6 +213,13 @@ def test_values_in_one_another_have_an_end() -> None:
         variant(Reader(bytes([24]) * 200))
 
 
+@pytest.mark.parametrize("size", [1, 2**31 - 1])
+def test_a_matrix_of_thousands_of_dimensions_is_refused(size: int) -> None:
+    raw = bytes([0xC3, 1, 0, 0, 0, 7]) + (5000).to_bytes(4, "little") + size.to_bytes(4, "little") * 5000
+    with pytest.raises(Malformed, match="dimensions"):
+        variant(Reader(raw))
+
+
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_every_time_on_the_wire_has_a_text(ticks: int) -> None:
     assert 1601 <= datetime.fromisoformat(iso_time(ticks)).year <= 9999
@@ -229,12 +236,19 @@ TYPES.described = {
         (Field("has", "", bits=3), Field("n", "i=6", hidden=True), Field("v", "a", length_of="n", switch="has")),
     ),
     "e": {1: "一"},
+    "f": Structure("f", "schema", (Field("how", "i=12"), Field("v", "i=6", switch="how"))),
+    "g": Structure("g", "schema", (Field("n", "i=11"), Field("v", "i=3", length_of="n"))),
+    "nothing": Structure("nothing", "plain", ()),
+    "many": Structure("many", "plain", (Field("nothing", "nothing", 1),)),
+    "manymany": Structure("manymany", "plain", (Field("many", "many", 1),)),
 }
 TYPES.encodings = {k: k for k in TYPES.described}
 
 
 @settings(max_examples=300)
-@given(st.sampled_from(["a", "b", "c", "d", "e", "i=886", "i=864", "other"]), st.binary(max_size=80))
+@given(
+    st.sampled_from(["a", "b", "c", "d", "e", "f", "g", "manymany", "i=886", "i=864", "other"]), st.binary(max_size=80)
+)
 def test_any_body_is_a_structure_or_a_named_refusal(type_id: str, body: bytes) -> None:
     try:
         found = TYPES.plain([Encoded(type_id, body)])
@@ -249,6 +263,29 @@ def test_a_body_is_decoded_by_the_shape_of_its_type() -> None:
     )  # union: y; optional: t; its text
     assert TYPES.plain(Encoded("c", body)) == {"y": {"t": "ab"}}
     assert TYPES.plain(Encoded("c", bytes(4))) == {}
+
+
+@pytest.mark.parametrize(
+    ("type_id", "body"), [("f", b"\x03\x00\x00\x00yes" + bytes(4)), ("g", b"\x00\x00\x00\x00\x00\x00\xf0\x7f")]
+)
+def test_a_length_or_a_switch_that_is_no_whole_number_is_refused(type_id: str, body: bytes) -> None:
+    with pytest.raises(Malformed, match="whole number"):
+        TYPES.plain(Encoded(type_id, body))
+
+
+def test_arrays_of_arrays_of_nothing_have_an_end() -> None:
+    count = 3000
+    many = b"".join((4 * k).to_bytes(4, "little") for k in reversed(range(count)))
+    with pytest.raises(Malformed, match="in one structure"):
+        TYPES.plain(Encoded("manymany", count.to_bytes(4, "little") + many))
+
+
+@pytest.mark.parametrize("length", ["-5", "1000000000"])
+def test_a_bit_field_of_no_possible_length_is_refused(length: str) -> None:
+    xml = f"""<t:TypeDictionary xmlns:t="http://opcfoundation.org/BinarySchema/"><t:StructuredType Name="s">
+        <t:Field Name="b" TypeName="t:Bit" Length="{length}"/></t:StructuredType></t:TypeDictionary>"""
+    with pytest.raises(ValueError, match="bit field"):
+        described_types(xml.encode(), "i=1")
 
 
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(lambda t: f"<a>{t}</a>".encode())))

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.batch import GOOD, Outcome
+from adapters.opcua.history import backfill
 from adapters.opcua.history.backfill import History
 from adapters.opcua.history.gaps import SETTLE_US, Delivered, marks_of
 from adapters.rows import Rows
-from tests.adapters.historian import (
-    KINDS,
-    T0,
-    StillClock,
-    gap_of,
-    rows_with,
-    source,
-)
+from tests.adapters.historian import KINDS, T0, StillClock, gap_of, recall_of, rows_with, source
 
 OTHER_NODE = "ns=1;s=m1.other"
 
@@ -176,3 +175,59 @@ def test_a_gap_settles_before_it_is_filled() -> None:
     of = source()
     delivered = Delivered(of)
     assert gap_of(delivered, of).ready_us == T0 + SETTLE_US
+
+
+def test_what_is_remembered_of_a_gap_that_stays_has_an_end() -> None:
+    of = source()
+    delivered = Delivered(of)
+    gap = gap_of(delivered, of)
+    for k in range(2000):  # read again and again, ahead of notifications that a deadband keeps back
+        delivered.stored(rows_with(of, (gap.to_us + k + 1, k)), T0, notified=False)
+    assert len(delivered.to_state()["ramp"]["seen"]) < 300
+    for k in range(30_000):  # a server's clock was set back: all of it lies in the gap
+        delivered.remember(gap, np.array([gap.from_us - k]), np.array([k]))
+    assert len(delivered.to_state()["ramp"].get("seen", ())) <= 20_000
+    assert (delivered.gaps, delivered.given_up) == ([], 1)
+
+
+def test_two_writers_of_a_state_file_take_turns_and_the_newer_state_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, waiting, go_on = os.replace, threading.Event(), threading.Event()
+
+    def slow(*args: Any) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            waiting.set()
+            go_on.wait(10)
+        replace(*args)
+
+    monkeypatch.setattr(backfill.os, "replace", slow)
+    of = source()
+    history = History([of], StillClock(), tmp_path)
+    history.stored([rows_with(of, (T0, 1))], notified=True)
+    older = history._states()
+    history.stored([rows_with(of, (T0 + 5000, 2))], notified=True)
+    thread = threading.Thread(target=history._files.write, args=(older,))
+    thread.start()
+    waiting.wait(10)
+    threading.Timer(0.05, go_on.set).start()
+    history.save()
+    thread.join()
+    history._files.write(older)  # late
+    kept = json.loads((tmp_path / "opcua-history" / "m1.json").read_bytes())
+    assert kept["points"]["ramp"]["last"] == [T0 + 5000, 2]
+
+
+def test_a_gap_of_a_node_that_the_server_has_no_more_wakes_nobody() -> None:
+    async def main() -> float:
+        of, clock = source(), StillClock()
+        history = History([of], clock, None)
+        for us in (T0, T0 + 60_000_000):
+            history.interrupted()
+            history.stored([rows_with(of, (us, us % 97))], notified=True)
+        watched = SimpleNamespace(node_ids=[None], refused=set(), recall=recall_of(of))
+        history.began(cast(Any, SimpleNamespace(where="historian", alive=True)), {"m1": watched})
+        clock.us += 5_000_000
+        return history._seconds_to_work()
+
+    assert asyncio.run(main()) > 1

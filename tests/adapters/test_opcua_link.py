@@ -9,18 +9,24 @@ import re
 import signal
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from asyncua import ua
 from asyncua.server.uaprocessor import UaProcessor
 
 from adapters.batch import Outcome
+from adapters.contract import ReadError, Site
 from adapters.opcua import adapter as adapter_module
 from adapters.opcua import subscription
 from adapters.opcua.adapter import OpcUaAdapter
+from adapters.opcua.connected import Connected
 from adapters.opcua.device import STORING_MOST
-from adapters.registry import connections
+from adapters.opcua.items import Items
+from adapters.opcua.subscription import Notification, Subscriptions
+from adapters.opcua.values.responses import Message
+from adapters.registry import build, connections
 from config.register import Register
 from tests.adapters.plant import VALUES, OpcUaWire, Recorder, Running, WallClock, free_port, register_of
 from tests.adapters.proxy import FaultProxy, proxied
@@ -268,3 +274,105 @@ async def test_one_byte_at_a_time_is_as_good_and_a_body_with_an_endless_array_is
             await recorder.until(lambda: len(counts(recorder, "m1")) > seen + 5, "values again")
     got = counts(recorder, "m1")
     assert len(got) == len(set(got))
+
+
+async def test_rows_on_their_way_to_the_disk_while_the_register_changes_are_no_other_points_history(
+    wire: OpcUaWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    await wire.start(port)
+    device = wire.device("m1", port, 3600)
+    running = Running(register_of(wire.points(), [device], "event"), Recorder())
+    async with running as recorder:
+        await recorder.until(lambda: counts(recorder, "m1"), "values")
+        (adapter,) = running.adapters
+        assert isinstance(adapter, OpcUaAdapter)
+        recorder.gate.clear()
+        entered = recorder.entered
+        await wire.nodes["m1.count"].write_value(70)
+        await recorder.until(lambda: recorder.entered > entered, "a notification on its way to the disk")
+        await apply(running, register_of(wire.points()[::-1], [device], "event"))
+        told: list[Any] = []
+        stored = adapter._history.stored
+        monkeypatch.setattr(
+            adapter._history, "stored", lambda b, *, notified: (told.extend(b), stored(b, notified=notified))
+        )
+        recorder.gate.set()
+        await recorder.until(lambda: told, "rows of the new points")
+        current = adapter._devices["m1"].source.template
+        assert {b.template for b in told} == {current}
+    assert 70 in counts(recorder, "m1")
+
+
+async def test_values_that_were_read_are_not_lost_because_the_server_says_no_more_to_a_device_of_events(
+    wire: OpcUaWire,
+) -> None:
+    register = register_of(wire.points(), [wire.device("m1", 1), wire.device("m2", 1)], "event")
+    (adapter,) = build(register, Site(WallClock()))
+    assert isinstance(adapter, OpcUaAdapter)
+    m1, m2 = adapter._devices.values()
+    m2._values = ()  # events only
+
+    async def fails(_: object) -> None:
+        raise ReadError(Outcome.TIMEOUT, "no answer")
+
+    async def nothing(*_: object, **__: object) -> list[Any]:
+        return []
+
+    async def connect(*, subscribe: bool) -> Any:
+        return SimpleNamespace(read=nothing, session=SimpleNamespace(read=fails))
+
+    adapter._connect = connect  # type: ignore[assignment]
+    rows = await adapter._read([m1, m2], subscribe=True)
+    assert [(d.name, int(b.outcome[-1])) for d, b in rows] == [("m2", Outcome.CONFIRMED)]
+    rows = await adapter._read([m2], subscribe=True)
+    assert [(d.name, int(b.outcome[-1])) for d, b in rows] == [("m2", Outcome.TIMEOUT)]
+
+
+async def never(_: Notification) -> None:
+    raise AssertionError("nothing to deliver")
+
+
+def subscriptions(*heard_s: float) -> Subscriptions:
+    made = Subscriptions(cast(Any, SimpleNamespace(where="server", alive=True)), never, 1.0)
+    for number, at_s in enumerate(heard_s):
+        items = cast(Items, None)
+        made._all[number] = subscription._Subscription(number, 1000, 10.0, items, heard_s=at_s)
+    return made
+
+
+async def test_a_subscription_is_missed_while_another_one_is_stored_and_not_while_nobody_listens() -> None:
+    now = asyncio.get_running_loop().time()
+    made = subscriptions(now - 100, now)
+    made._lanes = {asyncio.create_task(asyncio.sleep(60)) for _ in range(2)}
+    await asyncio.sleep(0)
+    found = []
+    for made._delivering in range(3):
+        found.append(made.silent_too_long)
+    assert found == [True, True, False]
+    await made.close()
+
+
+def test_a_sequence_number_beyond_measure_is_no_list_of_all_that_is_missing() -> None:
+    made = subscriptions()
+    kept = subscription._Subscription(1, 1000, 10.0, cast(Items, None), sequence=1)
+    assert made._missing(kept, Message(2**32 - 1, status=0)) == range(2, 2**32 - 1)
+
+
+async def test_points_that_are_watched_already_are_not_read_too_when_the_server_refuses_the_rest(
+    wire: OpcUaWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (adapter,) = build(register_of(wire.points(), [wire.device("m1", 1)], "event"), Site(WallClock()))
+    assert isinstance(adapter, OpcUaAdapter)
+    device = adapter._devices["m1"]
+    device.node_ids = [ua.NodeId(i + 1) for i in range(len(device.source.points))]
+    made = Connected(cast(Any, SimpleNamespace(where="server", alive=True, read_limit=100)), never, 1.0)
+
+    async def watch(self: Subscriptions, watches: Any) -> list[int]:
+        one = subscription._Subscription(1, 1000, 10.0, cast(Items, None), handles={watches[0].index: 77})
+        self._all[1] = one
+        raise ReadError(Outcome.DEVICE_FAILURE, "no more")
+
+    monkeypatch.setattr(Subscriptions, "watch", watch)
+    await made._watch([device])
+    assert device.refused == set(device.values[1:])

@@ -6,7 +6,8 @@ import json
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from asyncua.common.type_dictionary_builder import DataTypeDictionaryBuilder
 
 from adapters.batch import BAD_NO_DATA, GOOD, Outcome
 from adapters.contract import Site
+from adapters.opcua.values.datatypes import learn
 from adapters.opcua.values.shape import BAD_DATA_TYPE_ID_UNKNOWN, BAD_ENCODING_LIMITS_EXCEEDED
+from adapters.opcua.values.structures import Types
 from adapters.registry import build
 from adapters.values import BAD_OUT_OF_RANGE, BAD_TYPE_MISMATCH
 from tests.adapters.plant import Recorder, Running, WallClock, device_of, free_port, register_of
@@ -270,3 +273,29 @@ async def test_theme_19_a_node_that_changes_its_type_is_bad_and_the_others_go_on
             await recorder.until(lambda: seen(recorder, "a")[-1] == (None, BAD_TYPE_MISMATCH), "the type mismatch")
             await recorder.until(lambda: seen(recorder, "b")[-1] == (2.5, GOOD), "the other node's value")
     assert seen(recorder, "a")[0] == (1.5, GOOD)
+
+
+class Circular:
+    """A server whose two data types are each the other's supertype, and neither has a definition."""
+
+    where = "server"
+    asked = 0
+
+    async def read_attribute(self, nodes: Any, attribute: int) -> Any:
+        data_type = "ns=1;i=1" if attribute == ua.AttributeIds.DataType else None
+        return SimpleNamespace(raws=lambda: [data_type] * len(nodes))
+
+    async def browse(self, parameters: ua.BrowseParameters) -> Any:
+        self.asked += 1
+        (node,) = parameters.NodesToBrowse
+        other = ua.NodeId(3 - cast(int, node.NodeId.Identifier), 1)
+        is_subtype = node.ReferenceTypeId.Identifier == ua.ObjectIds.HasSubtype
+        found = [SimpleNamespace(NodeId=other, BrowseName=ua.QualifiedName("T", 1))] if is_subtype else []
+        return [SimpleNamespace(References=found)]
+
+
+async def test_data_types_that_are_each_others_supertype_are_unknown_and_nothing_else() -> None:
+    server, types = Circular(), Types()
+    assert await learn(cast(Any, server), types, [ua.NodeId(9, 1)]) == ["ns=1;i=1"]
+    assert types.described == {}
+    assert server.asked < 10

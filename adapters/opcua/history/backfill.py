@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,10 +64,12 @@ class History:
     def __init__(self, sources: Sequence[Source], clock: Clock, folder: Path | None) -> None:
         self._clock = clock
         self._folder = folder / "opcua-history" if folder is not None else None
+        self._files = _Files(self._folder)
         self._devices: dict[str, _Device] = {}
         self._reader: HistoryReader | None = None
         self._filling: Filling | None = None
         self._failures = 0
+        self._made = 0
         self._saved_us = clock.now_us()
         self._sleep: asyncio.Task[None] | None = None
         self.apply(sources)
@@ -126,12 +129,12 @@ class History:
 
     def save(self) -> None:
         """Write what is known now."""
-        _write(self._folder, self._states())
+        self._files.write(self._states())
 
     async def _save_if_due(self) -> None:
         if self._clock.now_us() - self._saved_us >= SAVE_EVERY_S * 1_000_000:
             self._saved_us = self._clock.now_us()
-            await asyncio.to_thread(_write, self._folder, self._states())
+            await asyncio.to_thread(self._files.write, self._states())
 
     def _is_wanted(self, delivered: Delivered) -> bool:
         """False for a device that the register has changed or dropped meanwhile."""
@@ -195,8 +198,11 @@ class History:
     def _seconds_to_work(self) -> float:
         at_us = self._saved_us + int(SAVE_EVERY_S * 1_000_000)
         if self._reader is not None:
-            gaps = (g for d in self._devices.values() for g in d.delivered.gaps if d.watched is not None)
-            at_us = min(at_us, min((g.ready_us for g in gaps), default=at_us))
+            found = ((g, d.watched) for d in self._devices.values() for g in d.delivered.gaps)
+            ready = (
+                g.ready_us for g, watched in found if watched is not None and watched.node_ids[g.point] is not None
+            )
+            at_us = min(at_us, min(ready, default=at_us))
         return max(0.05, (at_us - self._clock.now_us()) / 1_000_000)
 
     async def _wait(self, seconds: float) -> None:
@@ -211,16 +217,17 @@ class History:
         if self._sleep is not None:
             self._sleep.cancel()
 
-    def _states(self) -> dict[str, bytes]:
-        """Device -> file content, of those with news."""
+    def _states(self) -> dict[str, tuple[int, bytes]]:
+        """Device -> number and content of its file, of those with news."""
         if self._folder is None:
             return {}
+        self._made += 1
         found = {}
         for name, device in self._devices.items():
             if device.changed:
                 device.changed = False
                 body = {"format": _FORMAT, "points": device.delivered.to_state()}
-                found[name] = json.dumps(body, separators=(",", ":")).encode()
+                found[name] = self._made, json.dumps(body, separators=(",", ":")).encode()
         return found
 
     def _load(self, device: str) -> object:
@@ -233,13 +240,29 @@ class History:
         return body.get("points") if isinstance(body, dict) and body.get("format") == _FORMAT else None
 
 
-def _write(folder: Path | None, states: Mapping[str, bytes]) -> None:
-    """Whole or not at all; no fsync, the file is disposable: an older one only means that more is read again."""
-    if folder is None or not states:
-        return
-    with contextlib.suppress(OSError):  # a full disk stops the collector where it matters: in the journal
-        folder.mkdir(parents=True, exist_ok=True)
-        for device, content in states.items():
-            draft = folder / f"{device}.json.tmp"
-            draft.write_bytes(content)
-            os.replace(draft, folder / f"{device}.json")
+class _Files:
+    """The state files. `save` writes while a thread of `_save_if_due` may still do so: one at a time, and never an older state later.
+
+    Whole or not at all; no fsync, the file is disposable: an older one only means that more is read again.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._written: dict[str, int] = {}
+        self._one = threading.Lock()
+
+    def write(self, states: Mapping[str, tuple[int, bytes]]) -> None:
+        """Device -> number and content."""
+        if self._folder is None or not states:
+            return
+        with (
+            self._one,
+            contextlib.suppress(OSError),
+        ):  # a full disk stops the collector where it matters: in the journal
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for device, (number, content) in states.items():
+                if number > self._written.get(device, 0):
+                    draft = self._folder / f"{device}.json.tmp"
+                    draft.write_bytes(content)
+                    os.replace(draft, self._folder / f"{device}.json")
+                    self._written[device] = number

@@ -27,7 +27,8 @@ GAPS_MOST = 32  # of one point; beyond that the oldest is given up
 _NEVER = -(2**63)
 _AHEAD_US = -86_400_000_000
 _NO_VALUE = 2**63 - 1
-_SEEN_MOST = 256
+_SEEN_MOST = 256  # values read ahead of their notifications, of one point
+_SEEN_IN_GAPS_MOST = 20_000  # and within its gaps; beyond that they are given up
 
 Int64s = NDArray[np.int64]
 
@@ -182,8 +183,16 @@ class Delivered:
 
     def _remember(self, point: int, us: int, mark: int) -> None:
         seen = self._seen.setdefault(point, set())
-        if len(seen) >= _SEEN_MOST and point not in self._gaps:
-            seen.clear()
+        if len(seen) >= _SEEN_MOST and (us, mark) not in seen:
+            gaps = self._gaps.get(point, [])
+            end_us = max((g.to_us for g in gaps), default=_NEVER)
+            if len(seen) >= _SEEN_IN_GAPS_MOST:
+                self.given_up += len(gaps)
+                for gap in gaps:
+                    self.done(gap)
+                seen = self._seen.setdefault(point, set())
+            elif us > end_us:
+                seen -= {v for v in seen if v[0] > end_us}
         seen.add((us, mark))
 
     def to_state(self) -> dict[str, Any]:

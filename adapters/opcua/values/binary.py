@@ -21,7 +21,7 @@ from math import prod
 import numpy as np
 
 MOST_ELEMENTS = 1_000_000
-_DEEPEST = 16
+DEEPEST = 16  # values in one another, and dimensions of a matrix
 _EPOCH_1601 = datetime(1601, 1, 1, tzinfo=UTC)
 _LAST_TICKS = 2_650_467_743_990_000_000  # 9999-12-31T23:59:59
 
@@ -61,10 +61,10 @@ _STRING, _BYTESTRING, _STATUS, _EXTENSION, _VARIANT = 12, 15, 19, 22, 24
 class Reader:
     """A position in bytes that only moves forward."""
 
-    __slots__ = ("at", "data", "depth")
+    __slots__ = ("at", "data", "depth", "made")
 
     def __init__(self, data: bytes, at: int = 0) -> None:
-        self.data, self.at, self.depth = data, at, 0
+        self.data, self.at, self.depth, self.made = data, at, 0, 0
 
     def take(self, size: int) -> bytes:
         """The next bytes. Errors: `Malformed`."""
@@ -116,7 +116,7 @@ class Reader:
 
     def skip_diagnostic(self) -> None:
         """DiagnosticInfo (IEC 62541-6 §5.2.2.12): nothing of it is kept."""
-        for _ in range(_DEEPEST):
+        for _ in range(DEEPEST):
             mask = self.u8()
             self.take(4 * (mask & 15).bit_count())
             if mask & 0x10:
@@ -164,10 +164,18 @@ def variant(read: Reader) -> object:
     found = array(read, kind)
     if not mask & 0x40:
         return found
-    dimensions = [read.i32() for _ in range(read.count(4))]
+    dimensions = sizes(read)
     if isinstance(found, list) and len(dimensions) > 1:
         return _shaped(found, dimensions)
     return found
+
+
+def sizes(read: Reader) -> list[int]:
+    """The dimensions of a matrix. Thousands of them cost a minute to multiply and are lists too deep for anybody. Errors: `Malformed`."""
+    count = read.count(4)
+    if count > DEEPEST:
+        raise Malformed(f"expected at most {DEEPEST} dimensions, found {count}")
+    return [read.i32() for _ in range(count)]
 
 
 def scalar(read: Reader, kind: int) -> object:
@@ -181,8 +189,8 @@ def scalar(read: Reader, kind: int) -> object:
             return read.chunk()
         raise Malformed(f"expected a builtin type of 0-25, found {kind}")
     read.depth += 1
-    if read.depth > _DEEPEST:
-        raise Malformed(f"expected at most {_DEEPEST} values in one another")
+    if read.depth > DEEPEST:
+        raise Malformed(f"expected at most {DEEPEST} values in one another")
     found = decode(read)
     read.depth -= 1
     return found

@@ -18,13 +18,13 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.uaerrors import UaError
 
 from adapters.contract import ReadError
-from adapters.opcua.values.binary import Malformed
 from adapters.opcua.values.columns import Values
 from adapters.opcua.values.dictionary import described_types
 from adapters.opcua.values.structures import Description, Field, Structure, Types, Undescribed
 
 log = structlog.get_logger(__name__)
 
+_NOT_SAID = (ReadError, Undescribed, UaError, OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
 _KINDS = {0: "plain", 1: "optional", 2: "union", 3: "plain", 4: "union"}
 _MOST_TYPES = 2000
 _MOST_REFERENCES = 200
@@ -56,7 +56,7 @@ async def learn(session: Asking, types: Types, nodes: Sequence[ua.NodeId]) -> li
         raws = (await session.read_attribute(nodes, _DATA_TYPE)).raws() if nodes else []
         found = [raw if isinstance(raw, str) else "" for raw in raws]
         await _describe(session, types, {t for t in found if t})
-    except (ReadError, Malformed, Undescribed, UaError, OSError, ValueError, TypeError, KeyError) as err:
+    except _NOT_SAID as err:
         log.warning("数据类型说明读取失败 data types could not be read", server=session.where, why=str(err))
     return found
 
@@ -70,13 +70,13 @@ async def learn_wanted(session: Asking, types: Types) -> None:
         for encoding, targets in zip(asked, results, strict=True):
             types.encodings[encoding] = targets[0][0] if targets else ""
         await _describe(session, types, {types.encodings[e] for e in asked if types.encodings[e]})
-    except (ReadError, Malformed, Undescribed, UaError, OSError, ValueError, TypeError, KeyError) as err:
+    except _NOT_SAID as err:
         log.warning("数据类型说明读取失败 data types could not be read", server=session.where, why=str(err))
 
 
-async def _describe(session: Asking, types: Types, wanted: set[str]) -> None:
-    """Read descriptions until every type that is used has one, or the server has none for it."""
-    seen: set[str] = set()
+async def _describe(session: Asking, types: Types, wanted: set[str], seen: set[str] | None = None) -> None:
+    """Read descriptions until every type that is used has one, or the server has none for it. `seen`: asked for already, further out."""
+    seen = set() if seen is None else seen
     while True:
         pending = sorted(t for t in wanted if t not in seen and types.of(t) is None and "#" not in t)
         if not pending or len(seen) > _MOST_TYPES:
@@ -92,10 +92,11 @@ async def _describe(session: Asking, types: Types, wanted: set[str]) -> None:
             types.described[type_id] = made
             if isinstance(made, Structure):
                 encoding = _text(types.plain(raw), "DefaultEncodingId")
-                types.encodings.setdefault(encoding, type_id)
+                if encoding not in ("", "i=0"):  # a type that has none, as abstract ones
+                    types.encodings.setdefault(encoding, type_id)
                 wanted |= {f.type_id for f in made.fields}
         for type_id in without:
-            wanted |= await _without_definition(session, types, type_id)
+            wanted |= await _without_definition(session, types, type_id, seen)
 
 
 def _definition(body: object) -> Description | None:
@@ -111,7 +112,7 @@ def _definition(body: object) -> Description | None:
     return Structure("", _KINDS.get(kind, "plain"), fields, subtyped=kind >= 3)
 
 
-async def _without_definition(session: Asking, types: Types, type_id: str) -> set[str]:
+async def _without_definition(session: Asking, types: Types, type_id: str, seen: set[str]) -> set[str]:
     """The older ways: EnumStrings, EnumValues, a dictionary; else the type is what its supertype is. Returns types still to describe."""
     names = await _enumeration(session, type_id)
     if names is not None:
@@ -130,7 +131,7 @@ async def _without_definition(session: Asking, types: Types, type_id: str) -> se
         return set()
     parent = types.of(parents[0][0])
     if parent is None:
-        await _describe(session, types, {parents[0][0]})
+        await _describe(session, types, {parents[0][0]}, seen)
         parent = types.of(parents[0][0])
     if parent is not None:
         types.described[type_id] = parent

@@ -17,6 +17,7 @@ from asyncua.ua.object_ids import ObjectIds
 from adapters.opcua.values.structures import Description, Field, Structure
 
 _MOST_BYTES = 4 << 20
+_MOST_BITS = 64
 _BSD = "{http://opcfoundation.org/BinarySchema/}"
 _UA = "http://opcfoundation.org/UA/"
 _BUILTIN = (
@@ -77,6 +78,8 @@ def _field(element: ElementTree.Element, spaces: dict[str, str], dictionary: str
     prefix, _, name = element.get("TypeName", "").rpartition(":")
     length, value = element.get("Length"), element.get("SwitchValue")
     bits = int(length or 1) if name == "Bit" else 0
+    if not 0 <= bits <= _MOST_BITS:
+        raise ValueError(f"expected a bit field of at most {_MOST_BITS} bits, found {bits}")
     return Field(
         element.get("Name", ""),
         _type_id(spaces.get(prefix, ""), name, dictionary),

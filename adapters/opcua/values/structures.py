@@ -15,12 +15,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import EnumMeta
 from functools import cache
+from math import prod
 from typing import Any, get_args
 
 from asyncua import ua
 from asyncua.ua.object_ids import ObjectIdNames, ObjectIds
 
-from adapters.opcua.values.binary import MOST_ELEMENTS, Encoded, Malformed, Reader, array, extension, scalar
+from adapters.opcua.values.binary import (
+    DEEPEST,
+    MOST_ELEMENTS,
+    Encoded,
+    Malformed,
+    Reader,
+    array,
+    extension,
+    scalar,
+    sizes,
+)
 
 EXTENSION, VARIANT, INT32 = 22, 24, 6
 _ABSTRACT = {24: VARIANT, 26: VARIANT, 27: VARIANT, 28: VARIANT, 29: INT32}
@@ -102,8 +113,8 @@ class Types:
         return self.plain(self._structure(Reader(raw.body), found, 0))
 
     def _structure(self, read: Reader, found: Structure, depth: int) -> object:
-        if depth > 16:
-            raise Malformed("expected at most 16 structures in one another")
+        if depth > DEEPEST:
+            raise Malformed(f"expected at most {DEEPEST} structures in one another")
         if found.kind == "schema":
             return self._schema(read, found, depth)
         fields = found.fields
@@ -127,14 +138,12 @@ class Types:
             if isinstance(kind, int):
                 return array(read, kind)
             return self._elements(read, field.type_id, read.i32(), depth)
-        dimensions = [read.u32() for _ in range(read.count(4))]
-        return self._matrix(read, field.type_id, dimensions, depth)
+        return self._matrix(read, field.type_id, sizes(read), depth)
 
     def _matrix(self, read: Reader, type_id: str, dimensions: list[int], depth: int) -> object:
-        total = 1
-        for size in dimensions:
-            total *= size
-        flat = self._elements(read, type_id, total, depth) if dimensions else []
+        if any(size < 0 for size in dimensions):
+            raise Malformed(f"expected dimensions of a matrix, found {dimensions}")
+        flat = self._elements(read, type_id, prod(dimensions), depth) if dimensions else []
         if not isinstance(flat, list) or 0 in dimensions:
             return flat
         for size in reversed(dimensions[1:]):
@@ -146,6 +155,9 @@ class Types:
             return None
         if count > MOST_ELEMENTS or count > len(read.data) - read.at:
             raise Malformed(f"expected an array that fits into its structure, found {count} elements")
+        read.made += count  # elements may take no bytes at all: arrays of arrays of them would have no end
+        if read.made > MOST_ELEMENTS:
+            raise Malformed(f"expected at most {MOST_ELEMENTS} elements in one structure, found more")
         return [self._value(read, type_id, depth) for _ in range(count)]
 
     def _value(self, read: Reader, type_id: str, depth: int, *, as_object: bool = False) -> object:
@@ -165,7 +177,7 @@ class Types:
         bits = bits_left = 0
         for field in found.fields:
             if field.switch:
-                switch = int(values.get(field.switch) or 0)
+                switch = _whole(values.get(field.switch), field.switch)
                 if switch != field.switch_value if field.switch_value is not None else not switch:
                     continue
             if field.bits:
@@ -177,11 +189,20 @@ class Types:
                 continue
             bits = bits_left = 0
             if field.length_of:
-                values[field.name] = self._elements(read, field.type_id, int(values.get(field.length_of) or 0), depth)
+                values[field.name] = self._elements(
+                    read, field.type_id, _whole(values.get(field.length_of), field.length_of), depth
+                )
             else:
                 values[field.name] = self._value(read, field.type_id, depth)
         shown = {f.name for f in found.fields if not f.hidden}
         return {name: value for name, value in values.items() if name in shown}
+
+
+def _whole(value: object, field: str) -> int:
+    """What a length or a switch says; absent is 0."""
+    if value is None or isinstance(value, int):
+        return value or 0
+    raise Malformed(f"{field}: expected a whole number as a length or a switch, found a {type(value).__name__}")
 
 
 def member(names: Enumeration, number: int) -> int:
