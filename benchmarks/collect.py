@@ -28,7 +28,7 @@ from collector.frame import Block, read_frames
 
 ROOT = Path(__file__).parents[1]
 OURS, THEIRS = "0", "1"  # cores
-WARM_UP_S, MEASURED_S = 25.0, 30.0
+WARM_UP_S, MEASURED_S = 25.0, 20.0
 MODBUS_PORT, OPCUA_PORT, BROKER_PORT = 21_000, 31_000, 18_830
 REGISTERS = [block + i for block in (0, 100, 200, 300) for i in range(5)]
 MQTT_POINTS = 10

@@ -69,7 +69,7 @@ def environment(place: Path) -> Path:
     return python
 
 
-def run_peer(fleet: Fleet, place: Path, python: Path, warm_up_s: float = 45.0) -> Peer:
+def run_peer(fleet: Fleet, place: Path, python: Path, warm_up_s: float = 40.0) -> Peer:
     """Serve, let it collect, count. With no MQTT in the fleet the broker is its upstream only."""
     place.mkdir(parents=True, exist_ok=True)
     with serving(fleet, place) as servers, _upstream(fleet, place), _counting() as count:

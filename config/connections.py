@@ -143,7 +143,7 @@ class _Broker(_Link):
         "protocol", "broker", "version", "username", "password_env", "client_id", "ca_file", "certificate", "key",
     )  # fmt: skip
 
-    broker: str = Field(pattern=r"^(mqtts?|wss?)://[^\s/:]+(:\d{1,5})?(/[^\s]*)?$")
+    broker: str = Field(pattern=r"^(mqtts?|wss?)://[^\s/:\[\]]+(:\d{1,5})?(/[^\s]*)?$")
     version: Literal["auto", "3.1.1", "5"] = "auto"
     username: str = ""
     password_env: str = ""  # the secret itself never stands in a file
