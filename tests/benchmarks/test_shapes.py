@@ -86,7 +86,7 @@ def test_disk_limit_has_both_percentiles_in_order(tmp_path: Path) -> None:
 
 
 def test_kept_results_have_the_agreed_fields() -> None:
-    assert set(PARTS) == {"ingest", "size", "nist", "demo"}
+    assert set(PARTS) == {"ingest", "size", "nist", "demo", "collect"}
     if RESULTS.exists():
         kept = json.loads(RESULTS.read_text(encoding="utf-8"))
         assert all(set(f) == {x.name for x in fields(Figure)} for f in kept)
