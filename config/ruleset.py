@@ -1,71 +1,58 @@
-"""办法: one instrument as dated data: its levels, criteria with article and words, thresholds as integer fractions.
+"""办法: one instrument as dated data: levels, criteria with article and words, thresholds as integer fractions, procedures.
 
-In: a YAML file of `config/rules/<ISO 3166-2>/`. Out: `RuleSet`, frozen; `values_on(day)` gives the threshold in force or none:
-an unknown date gives no rule, never a guess (OpenFisca's habit). Refuses, with file and key path: unknown and duplicate keys,
-impossible dates, unknown metrics, values that overlap or lack an article, numbers that do not stand in the quoted words.
-Format and meaning of each key: the head of `rules/CN-GS/GS25.yaml`.
-
-Errors: `ConfigError` (exit code 4).
+In: a YAML file of `config/rules/<ISO 3166-2>/`. Out: `RuleSet`, frozen. OpenFisca's manner: each number is a dated list with its
+article and words; an unknown date gives no rule, never a guess. A draft or expired instrument can still be read (试算): then
+`standing` says so, `name_on` carries it wherever the title is shown, and nothing is ever met by it.
+Reading files and checking references: `config/rulebook.py`. Meaning of each key: docs/rules.md.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Collection
 from datetime import date
-from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from config.errors import ConfigError, Problem
+from config.dated import Grade, Period, RuleModel, Text, refuse_overlaps
+from config.procedures import Procedure, Severity
 
-RULES = Path(__file__).parent / "rules"
-ISO_DAY = re.compile(r"^\d{4}-\d{2}-\d{2}$")
-
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-Op = Literal[">=", "=="]
-Gate = Literal["hard", "soft", "definition"]
-Judge = Literal["metric", "document", "person"]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Period(_Model):
-    """Days from `first` to `last`, both included; `last` None while nobody repealed it."""
-
-    first: date = Field(alias="from")
-    last: date | None = Field(alias="until")
-
-    @field_validator("first", "last", mode="before")
-    @classmethod
-    def _written(cls, value: Any) -> Any:
-        if value is not None and not (isinstance(value, str) and ISO_DAY.match(value)):
-            raise ValueError(f"应为日期，如 2025-08-06 (expected a date), found {value!r}")
-        return value
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.last is not None and self.last < self.first:
-            raise ValueError(f"应为 from 不晚于 until (expected from <= until), found {self.first} > {self.last}")
-        return self
-
-    def holds_on(self, day: date) -> bool:
-        """True when the day lies inside."""
-        return self.first <= day and (self.last is None or day <= self.last)
+Op = Literal[">=", "==", ">", "<=", "<"]
+Gate = Literal["hard", "soft", "preference", "exclusion", "definition"]
+# metric: measured numbers decide · document: a paper the applicant holds (仅申报) · event: nothing of a kind happened in a time
+# title: a title held · benchmark: own effect figures against an industry's · scene: a scene of the adopted guide
+# reference: an instrument adopted by this one, same level · annex: an annex nobody has found · person: needs judgement
+Judge = Literal["metric", "document", "event", "title", "benchmark", "scene", "reference", "annex", "person"]
+Unit = Literal["ratio", "CNY", "level"]  # CNY: whole yuan; level: 1..5
+Standing = Literal["binding", "draft", "not_yet", "expired"]
+STANDING_ZH: dict[Standing, str] = {
+    "binding": "",
+    "draft": "征求意见稿，未施行",
+    "not_yet": "尚未施行",
+    "expired": "已失效",
+}
 
 
 class DatedValue(Period):
-    """A threshold and when it holds. `threshold_by` instrument: the number stands in the words; definition: it is ours."""
+    """A threshold and when it holds. `threshold_by` instrument: the number stands in the words; definition: it is ours.
 
-    threshold: str = Field(pattern=r"^\d{1,6}/[1-9]\d{0,5}$")
+    unit ratio: a fraction of counted things; CNY: yuan, denominator 1; level: of a maturity model, denominator 1.
+    """
+
+    threshold: str = Field(pattern=r"^\d{1,12}/[1-9]\d{0,5}$")
+    unit: Unit = "ratio"
     threshold_by: Literal["instrument", "definition"]
     as_written: Text
+    months: int | None = Field(default=None, ge=1, le=60)  # window or look-back, where the words give one
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        numerator, denominator = self.fraction
+        most = {"ratio": denominator, "CNY": numerator, "level": 5}[self.unit]
+        least = 1 if self.unit == "level" else 0
+        if not least <= numerator <= most or (self.unit != "ratio" and denominator != 1):
+            expected = {"ratio": "不超过 1 的分数", "CNY": "整元，分母 1", "level": "1/1 到 5/1"}[self.unit]
+            raise ValueError(f"threshold 应为{expected} (not a possible {self.unit}), found {self.threshold}")
+        return self
 
     @property
     def fraction(self) -> tuple[int, int]:
@@ -74,7 +61,37 @@ class DatedValue(Period):
         return int(numerator), int(denominator)
 
 
-class Criterion(_Model):
+class DocumentNeed(RuleModel):
+    """材料: a kind of document that must be held and valid (docs/documents.md lists the kinds). `at_least`: see `Criterion.values`.
+
+    years: as many different years must be covered (近三年). only_for: sizes of enterprise for which this one may stand in.
+    """
+
+    kind: Text
+    years: int = Field(default=1, ge=1, le=10)
+    only_for: tuple[Literal["micro", "small", "medium"], ...] = ()
+
+
+class EventBar(RuleModel):
+    """Nothing of these kinds within `months` before the day (None: the words give no time, so ever); accidents from `severity` on,
+    or any that was punished.
+    """
+
+    kinds: tuple[Literal["accident", "dishonesty", "tax", "violation", "other_penalty", "false_material"], ...] = Field(min_length=1)
+    months: int | None = Field(ge=1, le=120)
+    severity: Severity | None = None
+    if_punished: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if ("accident" in self.kinds) != (self.severity is not None or self.if_punished):
+            raise ValueError(
+                "事故应写 severity 或 if_punished，别的事项不写 (accidents, and only they, need severity or if_punished)"
+            )
+        return self
+
+
+class Criterion(RuleModel):
     """条件: one criterion of the catalogue (`id`), where it stands and how it is judged."""
 
     id: Text
@@ -82,34 +99,56 @@ class Criterion(_Model):
     levels: tuple[Text, ...] = Field(min_length=1)
     article: Text
     quote: Text
+    grade: Grade = "S"
     gate: Gate
     judged_by: Judge
+    # metric (also named by benchmark)
     metric: str | None = None
     scope: Literal["plant", "line"] | None = None
     op: Op | None = None
     values: tuple[DatedValue, ...] = ()
+    members: tuple[Text, ...] = ()  # only these members of the metric count: named domains, stages, classes, effects
+    shows: tuple[Text, ...] = ()  # metrics listed beside a judgement, never scoring it
+    # the others
+    documents: tuple[DocumentNeed, ...] = ()  # one of them suffices
+    event: EventBar | None = None
+    holds: tuple[Text, ...] = ()  # levels, one of which must be held
+    benchmark: Literal["province_mean", "province_lead", "national_lead", "global_lead", "industry_lead"] | None = None
+    adopts: Text | None = None  # family of the adopted instrument
     note: str = ""
 
     @field_validator("values")
     @classmethod
     def _apart(cls, values: tuple[DatedValue, ...]) -> tuple[DatedValue, ...]:
-        for earlier, later in pairwise(values):
-            if earlier.last is None or later.first <= earlier.last:
-                raise ValueError(
-                    f"时间段应先后分开 (expected periods in order and apart), "
-                    f"found {earlier.first}..{earlier.last or ''} and {later.first}..{later.last or ''}"
-                )
+        refuse_overlaps(values)
         return values
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        parts = (self.metric, self.scope, self.op, self.values or None)
-        if self.judged_by == "metric" and None in parts:
-            raise ValueError("judged_by metric 时应有 metric、scope、op、values (expected all four)")
-        if self.judged_by != "metric" and any(p is not None for p in parts):
-            raise ValueError("只有 judged_by metric 才能有 metric、scope、op、values (expected none of them)")
+        needs = {
+            "metric": ("metric", "scope", "op", "values"),
+            "document": ("documents",),
+            "event": ("event",),
+            "title": ("holds",),
+            "benchmark": ("metric", "benchmark"),
+            "scene": ("adopts",),
+            "reference": ("adopts",),
+        }
+        owned = {"metric", "scope", "event", "holds", "benchmark", "adopts", "documents"}  # op, values serve two kinds
+        for name in needs.get(self.judged_by, ()):
+            if not getattr(self, name):
+                raise ValueError(f"judged_by {self.judged_by} 时应有 {name} (expected {name})")
+        for name in sorted(owned - set(needs.get(self.judged_by, ()))):
+            if getattr(self, name):
+                raise ValueError(f"judged_by {self.judged_by} 时不能有 {name} (expected no {name})")
+        if self.judged_by not in ("metric", "document") and (self.values or self.op):
+            raise ValueError("只有 metric 和 document 才能有 op、values (expected none)")
+        if bool(self.op) != bool(self.values):
+            raise ValueError("op 与 values 应同时写 (expected op and values together)")
         for value in self.values:
-            if value.threshold_by == "instrument" and value.as_written not in self.quote:
+            if (value.unit == "level") != (self.judged_by == "document"):
+                raise ValueError(f"judged_by {self.judged_by} 时 unit 不能是 {value.unit} (unit does not fit)")
+            if value.as_written not in self.quote:
                 raise ValueError(
                     f"as_written 应是 quote 里的原文 (expected words of the quote), found {value.as_written!r}"
                 )
@@ -120,169 +159,172 @@ class Criterion(_Model):
         return next((v for v in self.values if v.holds_on(day)), None)
 
 
-class Level(_Model):
+class Level(RuleModel):
     """梯次: what one applies for."""
 
     id: Text
     title: Text
 
 
-class Shown(_Model):
+class Shown(RuleModel):
     """A metric that is shown beside the criteria though the instrument sets no threshold for it, and why."""
 
     metric: str
     why: Text
 
 
-class RuleSet(_Model):
-    """One instrument at one edition. `sha256` is that of the file's bytes: what a `rules` leaf commits to."""
+class Adoption(RuleModel):
+    """引用文件: a family of instruments that this one adopts. named: a dated list; latest: the newest edition in force on the day."""
 
-    format: Literal["plantproof-rules/1"]
+    family: Text
+    how: Literal["named", "latest", "annual_notice"]
+    article: Text
+    as_written: Text
+    editions: tuple[AdoptedEdition, ...] = ()
+
+    @field_validator("editions")
+    @classmethod
+    def _apart(cls, editions: tuple[AdoptedEdition, ...]) -> tuple[AdoptedEdition, ...]:
+        refuse_overlaps(editions)
+        return editions
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.how != "latest" and not self.editions:
+            raise ValueError(f"how {self.how} 时应写 editions (expected editions)")
+        return self
+
+
+class AdoptedEdition(Period):
+    """Which file is meant while the period holds."""
+
+    instrument: Text
+
+
+class Scene(RuleModel):
+    """典型场景: one of the scenes of a guide. stage8: the guide's 环节; stage5: the 环节 of 要素条件."""
+
+    no: int = Field(ge=1, le=200)
+    name: Text
+    stage8: Text
+    stage5: Text
+    plant_floor: Literal["none", "partial", "strong"]
+
+
+class IndexLevel(RuleModel):
+    """One line of a level rule of a score index: enough base points, enough scenes at a level, enough of them constrained."""
+
+    level: int = Field(ge=1, le=5)
+    base_min: int = Field(ge=0, le=100)
+    scenes_min: int = Field(ge=0)
+    scene_level: int = Field(ge=1, le=5)
+    constrained_min: int = Field(ge=0)
+
+
+class IndexRule(Period):
+    """水平等级规则: dated, as a table. `constrained`: the scenes marked ★."""
+
+    as_written: Text
+    constrained: tuple[Text, ...]
+    guiding: tuple[Text, ...]
+    levels: tuple[IndexLevel, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        for level in self.levels:
+            scenes = len(self.constrained) + len(self.guiding)
+            if level.scenes_min > scenes or level.constrained_min > len(self.constrained):
+                raise ValueError(
+                    f"第 {level.level} 级要的场景比列出的多 (level {level.level} asks for more scenes than listed)"
+                )
+        return self
+
+
+class RuleSet(RuleModel):
+    """One instrument at one edition. `sha256` is that of the file's bytes: what a `rules` leaf commits to.
+
+    id: `<folder>/<file>`, e.g. CN-GS/GS25. family: what other instruments adopt it by. effective_by: where the first day comes from
+    (stated in the text; issue: day of issue taken as publication; seen: the text names none, the day on which we had the copy).
+    """
+
+    format: Literal["plantproof-rules/2"]
     id: Text
+    family: Text | None = None
     edition: int = Field(ge=1)
     title: Text
-    doc_no: Text
+    doc_no: str | None = None
     issuer: Text
+    grade: Grade = "S"
     status: Literal["in_force", "draft", "expired"]
     in_force: Period
-    levels: tuple[Level, ...] = Field(min_length=1)
+    effective_by: Literal["stated", "issue", "seen", "unknown"] = "stated"
+    levels: tuple[Level, ...] = ()
     shown: tuple[Shown, ...] = ()
-    criteria: tuple[Criterion, ...] = Field(min_length=1)
+    adopts: tuple[Adoption, ...] = ()
+    criteria: tuple[Criterion, ...] = ()
+    procedures: tuple[Procedure, ...] = ()
+    scenes: tuple[Scene, ...] = ()
+    index_rules: tuple[IndexRule, ...] = ()
+    note: str = ""
     sha256: str = ""
 
+    @field_validator("index_rules")
+    @classmethod
+    def _apart(cls, rules: tuple[IndexRule, ...]) -> tuple[IndexRule, ...]:
+        refuse_overlaps(rules)
+        return rules
+
+    @model_validator(mode="after")
+    def _dated(self) -> Self:
+        if self.in_force.first is None and self.status != "draft":
+            raise ValueError("只有征求意见稿可以没有施行日 (only a draft may lack in_force.from)")
+        if self.in_force.first is not None and self.status == "draft":
+            raise ValueError("征求意见稿没有施行日 (a draft has no in_force.from)")
+        if self.status == "expired" and self.in_force.last is None:
+            raise ValueError("失效的办法应写 in_force.until (an expired instrument needs in_force.until)")
+        if not (self.criteria or self.scenes or self.index_rules):
+            raise ValueError("应有 criteria、scenes 或 index_rules 之一 (expected one of them)")
+        return self
+
+    def standing(self, day: date) -> Standing:
+        """Whether it binds anybody on a day."""
+        if self.status == "draft" or self.in_force.first is None:
+            return "draft"
+        if day < self.in_force.first:
+            return "not_yet"
+        return "binding" if self.in_force.holds_on(day) else "expired"
+
+    def name_on(self, day: date) -> str:
+        """The title as it must be shown: a draft or expired one says so. `…（已于 2025-12-31 失效）`."""
+        standing = self.standing(day)
+        if standing == "binding":
+            return self.title
+        when = {"expired": f"已于 {self.in_force.last} 失效", "not_yet": f"{self.in_force.first} 起施行，尚未施行"}
+        words = when.get(standing, STANDING_ZH[standing])
+        title = self.title.removesuffix("（征求意见稿）")
+        return f"{title}（{words}）"
+
+    def reading_day(self, day: date) -> date | None:
+        """The day whose numbers are read: the day itself; the last one of an expired instrument; None: before it, or a draft."""
+        standing = self.standing(day)
+        return {"binding": day, "expired": self.in_force.last}.get(standing)
+
+    def value_of(self, criterion: Criterion, day: date) -> DatedValue | None:
+        """The threshold read on a day: in force then, or what a draft or expired instrument would demand (试算)."""
+        if self.standing(day) == "draft":
+            return criterion.values[-1] if criterion.values else None
+        read = self.reading_day(day)
+        return criterion.value_on(read) if read else None
+
     def criteria_on(self, day: date, level: str | None = None) -> tuple[Criterion, ...]:
-        """Criteria that hold on a day, in the file's order; none when the instrument is not in force then."""
-        if not self.in_force.holds_on(day):
+        """Criteria read on a day, in the file's order; none before the instrument's first day."""
+        if self.standing(day) == "not_yet":
             return ()
         return tuple(
             c
             for c in self.criteria
-            if (level is None or level in c.levels) and (c.judged_by != "metric" or c.value_on(day) is not None)
+            if (level is None or level in c.levels) and (not c.values or self.value_of(c, day) is not None)
         )
 
 
-def shipped_rules() -> dict[str, Path]:
-    """Instruments that come with the program: id -> file."""
-    return {path.stem: path for path in sorted(RULES.glob("*/*.yaml"))}
-
-
-def load_ruleset(name: str, metrics: Collection[str]) -> RuleSet:
-    """An instrument by its id (`GS25`) or by a file's path. `metrics`: the ids there are. Errors: `ConfigError`."""
-    path = shipped_rules().get(name, Path(name))
-    if not path.is_file():
-        known = "、".join(shipped_rules())
-        raise ConfigError([Problem(name, "", f"没有这个办法 (no such instrument); 现有 {known}")])
-    return parse_ruleset(path.read_bytes(), str(path), metrics)
-
-
-def parse_ruleset(raw: bytes, file: str, metrics: Collection[str]) -> RuleSet:
-    """Bytes of a rules file -> `RuleSet`, every problem at once."""
-    body = _yaml(raw, file)
-    try:
-        rules = RuleSet.model_validate(body)
-    except ValidationError as err:
-        raise ConfigError([_problem(dict(e), body, file) for e in err.errors()]) from err
-    problems = _references(rules, file, metrics)
-    if problems:
-        raise ConfigError(problems)
-    return rules.model_copy(update={"sha256": hashlib.sha256(raw).hexdigest()})
-
-
-def _references(rules: RuleSet, file: str, metrics: Collection[str]) -> list[Problem]:
-    known = "、".join(sorted(metrics))
-    levels = {level.id for level in rules.levels}
-    seen: set[str] = set()
-    problems = [
-        Problem(file, f"shown[{i}].metric", f"没有指标 {s.metric!r} (unknown metric); 现有 {known}")
-        for i, s in enumerate(rules.shown)
-        if s.metric not in metrics
-    ]
-    for criterion in rules.criteria:
-        where = f"criteria[{criterion.id}]"
-        if criterion.id in seen:
-            problems.append(Problem(file, where, "编号重复 (id given twice)"))
-        seen.add(criterion.id)
-        if criterion.metric is not None and criterion.metric not in metrics:
-            problems.append(
-                Problem(file, f"{where}.metric", f"没有指标 {criterion.metric!r} (unknown metric); 现有 {known}")
-            )
-        problems += [
-            Problem(file, f"{where}.levels", f"没有梯次 {level!r} (unknown level); 现有 {'、'.join(sorted(levels))}")
-            for level in criterion.levels
-            if level not in levels
-        ]
-        for i, value in enumerate(criterion.values):
-            if value.first < rules.in_force.first:
-                problems.append(
-                    Problem(
-                        file,
-                        f"{where}.values[{i}].from",
-                        f"不能早于办法施行日 {rules.in_force.first} (before the instrument), found {value.first}",
-                    )
-                )
-    return problems
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys and leaves dates as text, so that a wrong one is reported with its key path."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"键 {key!r} 出现两次 (key given twice)", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _yaml(raw: bytes, file: str) -> Any:
-    try:
-        return yaml.load(raw.decode("utf-8"), _Loader)  # noqa: S506  (a SafeLoader)
-    except UnicodeDecodeError as err:
-        problem = Problem(
-            file, f"byte {err.start}", "应为 UTF-8 文本 (expected UTF-8 text)", "另存为 UTF-8 (save as UTF-8)"
-        )
-    except yaml.MarkedYAMLError as err:
-        line = f"line {err.problem_mark.line + 1}" if err.problem_mark else ""
-        problem = Problem(file, line, f"不是可用的 YAML：{err.problem} (not usable YAML)")
-    except yaml.YAMLError as err:
-        problem = Problem(file, "", f"不是可用的 YAML：{err} (not usable YAML)")
-    raise ConfigError([problem])
-
-
-def _problem(error: dict[str, Any], body: Any, file: str) -> Problem:
-    where = _key_path(error["loc"], body)
-    found = error.get("input")
-    shown = f", found {found!r}" if isinstance(found, str | int) else ""
-    if error["type"] == "missing":
-        return Problem(file, where, "缺这一项 (expected a value, found none)")
-    if error["type"] == "extra_forbidden":
-        return Problem(file, where, "不认识的键 (unknown key)", "删去或改正 (remove or correct it)")
-    if error["type"].startswith("date"):
-        return Problem(file, where, f"应为存在的日期，如 2025-08-06 (expected a date that exists){shown}")
-    if error["type"] == "value_error":
-        return Problem(file, where, str(error["ctx"]["error"]))
-    return Problem(file, where, f"{error['msg']}{shown}")
-
-
-def _key_path(loc: tuple[int | str, ...], body: Any) -> str:
-    """`criteria[GS25-12-3-3g].values[0].from`: criteria by their id, which a reader can search for."""
-    path = ""
-    for i, part in enumerate(loc):
-        if not isinstance(part, int):
-            path += f".{part}" if path else part
-            continue
-        name: Any = part
-        if i == 1 and loc[0] == "criteria" and isinstance(body["criteria"][part], dict):
-            name = body["criteria"][part].get("id", part)
-        path += f"[{name}]"
-    return path
+Adoption.model_rebuild()
