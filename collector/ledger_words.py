@@ -13,12 +13,14 @@ from typing import Any
 
 from collector.hours import parse_hour
 from collector.ledger.entry import Entry
+from config.documents import DOCUMENT_KINDS
 
 KINDS = {
     "genesis": "建账",
     "register": "台账",
     "rules": "规则",
     "records": "记录",
+    "document": "材料",
     "software": "程序",
     "start": "开始采集",
     "stop": "停止采集",
@@ -28,6 +30,7 @@ KINDS = {
     "pack": "证据包",
 }
 _ORIGINS = {"live": "实采 (live)", "simulated": "模拟 (simulated)", "replay": "回放 (replay)"}
+_OUTCOMES = {"accepted": "导入", "completed": "补全", "duplicates": "重复", "quarantined": "隔离"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN = 6  # devices or facts in a line
 
@@ -58,7 +61,9 @@ def _register(body: dict[str, Any], _zone: tzinfo) -> str:
         for key, word in (("added", "新增"), ("removed", "移除"), ("changed", "修改"))
         if diff[key]
     ]
-    return " · ".join([f"第 {body['rev']} 版", f"{body['devices']} 台", *changes, body["reason"]])
+    moves = [f"{metric} {scope} {before}→{after}" for metric, scope, before, after in body.get("denominators", [])]
+    moved = [f"分母 {_some(moves)}"] if moves else []
+    return " · ".join([f"第 {body['rev']} 版", f"{body['devices']} 台", *changes, *moved, body["reason"]])
 
 
 def _rules(body: dict[str, Any], _zone: tzinfo) -> str:
@@ -67,8 +72,13 @@ def _rules(body: dict[str, Any], _zone: tzinfo) -> str:
 
 def _records(body: dict[str, Any], _zone: tzinfo) -> str:
     kind = "停机登记" if body["kind"] == "exclusion" else "导入"
-    counts = "、".join(f"{name} {n}" for name, n in body["counts"].items())
+    counts = "、".join(f"{_OUTCOMES.get(name, name)} {n}" for name, n in body["counts"].items())
     return f"第 {body['rev']} 版 {kind} · {counts} · {body['reason']}"
+
+
+def _document(body: dict[str, Any], _zone: tzinfo) -> str:
+    until = [f"有效期至 {body['valid_until']}"] if body["valid_until"] else []
+    return " · ".join([body["id"], DOCUMENT_KINDS[body["kind"]], body["name"], *until, body["sha256"][:16]])
 
 
 def _software(body: dict[str, Any], _zone: tzinfo) -> str:
@@ -118,6 +128,7 @@ _SAY: dict[str, Callable[[dict[str, Any], tzinfo], str]] = {
     "register": _register,
     "rules": _rules,
     "records": _records,
+    "document": _document,
     "software": _software,
     "start": _begun_or_ended,
     "stop": _begun_or_ended,

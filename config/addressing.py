@@ -22,14 +22,15 @@ _WORDS = {"u32": 2, "i32": 2, "f32": 2, "bcd32": 2, "u64": 4, "i64": 4, "f64": 4
 def kind_problem(points: PointSet, connection: OpcUa | Modbus | Mqtt | Sparkplug) -> str:
     """Empty when the connection can make rows of the point set's kind, else what is expected and what was found."""
     if isinstance(connection, Modbus) and points.kind == "event":
-        return f'expected kind = "wide" for Modbus polls (no stamp per value), found "event" in {points.id!r}'
+        return f'Modbus 轮询应为 wide，模板 {points.id!r} 实为 event (expected kind = "wide": no stamp per value)'
     if isinstance(connection, OpcUa) and connection.mode == "subscribe" and points.kind == "wide":
-        return f'expected kind = "event" for an OPC UA subscription (a stamp per value), found "wide" in {points.id!r}'
+        return f'OPC UA 订阅应为 event，模板 {points.id!r} 实为 wide (expected kind = "event": a stamp per value)'
     if isinstance(connection, Sparkplug) and points.kind == "wide":
-        return f'expected kind = "event" for Sparkplug (a stamp per metric), found "wide" in {points.id!r}'
+        return f'Sparkplug 应为 event，模板 {points.id!r} 实为 wide (expected kind = "event": a stamp per metric)'
     if isinstance(connection, Mqtt) and "{point}" in connection.topic and points.kind == "wide":
         return (
-            f'expected kind = "event" for a topic with {{point}} (a message per point), found "wide" in {points.id!r}'
+            f"主题含 {{point}} 时应为 event，模板 {points.id!r} 实为 wide "
+            '(expected kind = "event": a message per point)'
         )
     return ""
 
@@ -59,66 +60,64 @@ def layout_problems(connection: OpcUa | Modbus | Mqtt | Sparkplug, points: Point
 def _block_problem(connection: Modbus, name: str, members: list[Point]) -> str:
     tables = sorted({str(p.table) for p in members})
     if len(tables) > 1:
-        return f"block {name!r}: expected points of one table, found {tables}"
+        return f"读块 {name!r} 的测点应在同一寄存器区，实为 {tables} (expected points of one table)"
     first = min(p.address or 0 for p in members)
     last = max((p.address or 0) + words_of(p) for p in members) - 1
     most = connection.max_bits if tables[0] in BIT_TABLES else connection.max_registers
     if last - first + 1 > most:
-        return f"block {name!r}: expected at most {most} addresses in one request, found {first}-{last}"
-    return _forbidden_problem(connection, tables[0], first, last, f"block {name!r}")
+        return f"读块 {name!r} 一次最多 {most} 个地址，实为 {first}-{last} (expected at most {most} in one request)"
+    return _forbidden_problem(connection, tables[0], first, last, f"读块 {name!r}")
 
 
 def _forbidden_problem(connection: Modbus, table: str, first: int, last: int, what: str) -> str:
     for named, start, end in connection.forbidden_ranges:
         if named == table and first <= end and start <= last:
-            return f"{what}: expected no address of forbidden {named}:{start}-{end}, found {table} {first}-{last}"
+            return f"{what} {table} {first}-{last} 碰到禁读范围 {named}:{start}-{end} (expected no forbidden address)"
     return ""
 
 
 def _opcua(connection: OpcUa, point: Point) -> str:
     if point.node is None or not NODE_ID.match(point.node):
-        return f'expected node such as "ns=2;s={{device}}.Speed" for opcua, found {point.node!r}'
+        return f"OPC UA 测点应有节点，如 ns=2;s={{device}}.Speed，实为 {point.node!r} (expected node)"
     if connection.backups and re.match("ns=0*[1-9]", point.node):  # the backup's index may be another namespace's
-        return f'expected node such as "nsu=urn:x;s=Speed" where there are backups, found {point.node!r}'
+        return f"有备用服务器时节点应写 nsu=urn:x;s=Speed，实为 {point.node!r} (expected nsu= where there are backups)"
     if point.events is not None and (point.type != "str" or connection.mode != "subscribe"):
-        return 'expected type "str" and mode "subscribe" for a point with events'
+        return '事件测点应为 str 类型并用订阅 (expected type "str" and mode "subscribe" for events)'
     return ""
 
 
 def _modbus(connection: Modbus, point: Point) -> str:
     if point.table is None or point.address is None or point.wire is None:
-        return "expected table, address and wire for modbus, found some missing"
+        return "Modbus 测点应填寄存器区、寄存器地址、线上格式，缺了其中的项 (expected table, address and wire)"
     if point.table in BIT_TABLES and point.wire != "bit":
-        return f'expected wire "bit" for coils and discrete inputs, found {point.wire!r} in {point.table}'
+        return f'线圈和离散输入的线上格式应为 bit，{point.table} 里实为 {point.wire!r} (expected wire "bit")'
     if (point.table not in BIT_TABLES and point.wire == "bit") != (point.bit is not None):
-        return 'expected bit (0-15) exactly for wire "bit" in a register'
+        return '寄存器里的 bit 须写位 0-15，其他格式不写 (expected bit exactly for wire "bit")'
     if (point.wire == "str") != (point.length is not None):
-        return 'expected length (registers) exactly for wire "str"'
+        return '线上格式 str 须写寄存器数，其他格式不写 (expected length exactly for wire "str")'
     return _modbus_range(connection, point, point.table, point.address)
 
 
 def _modbus_range(connection: Modbus, point: Point, table: str, address: int) -> str:
     base, last = connection.address_base, address + words_of(point) - 1
     if not base <= address <= last <= 65535 + base:
-        return f"expected addresses from {base} to {65535 + base}, found {address}-{last}"
+        return f"寄存器地址应在 {base}-{65535 + base}，实为 {address}-{last} (expected addresses in that range)"
     if table not in BIT_TABLES and words_of(point) > connection.max_registers:
-        return f"expected at most max_registers = {connection.max_registers} registers, found {words_of(point)}"
-    return _forbidden_problem(connection, table, address, last, "address")
+        return f"一次最多 {connection.max_registers} 个寄存器，实为 {words_of(point)} (expected at most max_registers)"
+    return _forbidden_problem(connection, table, address, last, "地址")
 
 
 def _mqtt(connection: Mqtt, point: Point) -> str:
     if point.path is None and connection.payload != "plain" and "{point}" not in connection.topic:
-        return 'expected path such as "$.speed" for mqtt, found none'
+        return "MQTT 测点应有报文路径，如 $.speed，没有写 (expected path)"
     column = _COLUMN.match(point.path or "") if connection.payload == "csv" else None
     if column is not None and (column[1] or column[2]) not in connection.csv_columns:
-        return (
-            f"expected one of csv_columns {list(connection.csv_columns)} or a place such as $[2], found {point.path!r}"
-        )
+        return f"报文路径应为 csv_columns {list(connection.csv_columns)} 之一或 $[2]，实为 {point.path!r} (expected a CSV column)"
     return ""
 
 
 def _sparkplug(_connection: Sparkplug, point: Point) -> str:
-    return "" if point.metric is not None else 'expected metric such as "Axis/X/Load" for sparkplug, found none'
+    return "" if point.metric is not None else "Sparkplug 测点应有指标名，如 Axis/X/Load，没有写 (expected metric)"
 
 
 _CHECKS: dict[type, Callable[[Any, Point], str]] = {

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from config.model import Model
+from config.model import Model, Wrong
 from config.points import PATH
 
 _OPC_URL = r"^opc\.tcp://[^\s/]+(:\d+)?(/.*)?$"
@@ -64,15 +64,19 @@ class OpcUa(_Link):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if bool(self.user_certificate) != bool(self.user_key):
-            raise ValueError("expected user_certificate and user_key together, found one of them")
+            raise Wrong("user_key", "user_certificate 与 user_key 须同填或同空 (expected both or none)")
         if self.username and self.user_certificate:
-            raise ValueError("expected a user name or a user certificate, found both")
+            raise Wrong("username", "用户名与用户证书只能用一种 (expected one of the two, found both)")
         for name, url in (("endpoint", self.endpoint), *(("backups", b) for b in self.backups)):
             if "@" in url.removeprefix("opc.tcp://").partition("/")[0]:  # it would stand in the log and in each message
-                raise ValueError(f"{name}: expected no user name in the address, use username and password_env")
+                raise Wrong(
+                    name,
+                    "地址里不得写用户名 (expected no user name in the address)",
+                    "改用用户名和口令变量 (use username and password_env)",
+                )
             port = _PORT.match(url)
             if port is not None and not 1 <= int(port[1]) <= 65535:
-                raise ValueError(f"{name}: expected a port of 1-65535, found {port[1]}")
+                raise Wrong(name, f"端口应为 1-65535，实为 {port[1]} (expected a port of 1-65535)")
         return self
 
 
@@ -112,16 +116,22 @@ class Modbus(_Link):
     @model_validator(mode="after")
     def _reachable(self) -> Self:
         if self.transport == "rtu" and (not self.serial or self.host):
-            raise ValueError('expected serial such as "/dev/ttyUSB0" and no host for transport "rtu"')
+            raise Wrong(
+                "serial",
+                '传输方式 rtu 应写串口如 /dev/ttyUSB0，不写主机 (expected serial and no host for transport "rtu")',
+            )
         if "://" in self.serial:
-            raise ValueError(f'expected serial such as "/dev/ttyUSB0", found the address {self.serial!r}')
+            raise Wrong("serial", f"应为串口如 /dev/ttyUSB0，实为地址 {self.serial!r} (expected a serial port)")
         if self.transport != "rtu" and (not self.host or self.serial):
-            raise ValueError(f'expected host and no serial for transport "{self.transport}"')
+            raise Wrong(
+                "host",
+                f'传输方式 {self.transport} 应写主机，不写串口 (expected host and no serial for transport "{self.transport}")',
+            )
         if self.transport != "tcp" and self.unit == 0:
-            raise ValueError("expected unit 1-255 on a serial line, found 0: a broadcast, which nobody answers")
+            raise Wrong("unit", "串行线上站号应为 1-255，实为 0：广播没有回答 (expected unit 1-255 on a serial line)")
         for table, first, last in self.forbidden_ranges:
             if first > last:
-                raise ValueError(f"forbidden: expected first <= last, found {table}:{first}-{last}")
+                raise Wrong("forbidden", f"范围应由小到大，实为 {table}:{first}-{last} (expected first <= last)")
         return self
 
     @property
@@ -155,10 +165,10 @@ class _Broker(_Link):
     @model_validator(mode="after")
     def _pair(self) -> Self:
         if bool(self.certificate) != bool(self.key):
-            raise ValueError("expected certificate and key together, found one of them")
+            raise Wrong("key", "certificate 与 key 须同填或同空 (expected both or none)")
         port = _PORT.match(self.broker)
         if port is not None and not 1 <= int(port[1]) <= 65535:
-            raise ValueError(f"broker: expected a port of 1-65535, found {port[1]}")
+            raise Wrong("broker", f"端口应为 1-65535，实为 {port[1]} (expected a port of 1-65535)")
         return self
 
 

@@ -1,12 +1,11 @@
-"""From bytes a person wrote to models: TOML in, `Register` or `Settings` out, or every problem at once.
+"""From bytes a person wrote to models: `Settings` from TOML, `Register` from xlsx, CSV, a folder of CSVs or TOML; or every problem.
 
 Refuses: what is not UTF-8, not TOML, has unknown keys, wrong types or dangling references (`ConfigError`).
-A message names file and key path, what was expected and what was found.
+A message names file and key path, in sheets file, sheet and cell; what was expected and what was found.
 """
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,8 +13,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from config.errors import ConfigError, Problem
-from config.register import Register, cross_check
+from config.register import Register
+from config.register_check import check_register
 from config.settings import Settings
+from config.tables.corrections import Parsed
+from config.wording import findings_of, key_path, told
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -30,17 +32,32 @@ def parse_settings(text: str, file: str) -> Settings:
     return _model(Settings, _toml(text, file), file)
 
 
-def load_register(path: Path) -> Register:
-    """A register file (TOML) -> `Register`. Errors: `ConfigError` with every problem."""
-    return parse_register(read_toml(path), str(path))
+def load_register(path: Path, base: Register | None = None) -> Register:
+    """A register file of any of the forms -> `Register`. Errors: `ConfigError` with every problem."""
+    parsed = parse_register_file(path, base)
+    if parsed.register is None:
+        raise ConfigError(list(parsed.problems))
+    return parsed.register
+
+
+def parse_register_file(path: Path, base: Register | None = None) -> Parsed:
+    """A register file by its ending, with what was taken in another form. A single CSV is the sheet 设备 upon `base`. Raises nothing."""
+    try:
+        if path.suffix.lower() == ".toml":
+            return Parsed(parse_register(read_toml(path), str(path)), ())
+        from config.tables.register_rows import parse_sheets  # noqa: PLC0415  (sheets are not read by every process)
+        from config.tables.workbook import read_workbook  # noqa: PLC0415
+
+        return parse_sheets(read_workbook(path), str(path), base)
+    except ConfigError as err:
+        return Parsed(None, tuple(err.problems))
 
 
 def parse_register(body: dict[str, Any], file: str) -> Register:
-    """A register already read -> `Register`, its references checked."""
-    register = _model(Register, body, file)
-    problems = [Problem(file, where, message, fix) for where, message, fix in cross_check(register)]
-    if problems:
-        raise ConfigError(problems)
+    """A register's tables already read -> `Register`, its references checked."""
+    register, findings = check_register(body)
+    if register is None:
+        raise ConfigError([Problem(file, key_path(f.loc), told(f), f.fix) for f in findings])
     return register
 
 
@@ -49,16 +66,16 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise ConfigError([Problem(str(path), "", "expected a file, found none")]) from None
+        raise ConfigError([Problem(str(path), "", "应有此文件，实际没有 (expected a file, found none)")]) from None
     except OSError as err:
-        raise ConfigError([Problem(str(path), "", f"expected a readable file, found {err.strerror}")]) from err
+        raise ConfigError([Problem(str(path), "", f"读不了此文件: {err.strerror} (expected a readable file)")]) from err
     except UnicodeDecodeError as err:
         raise ConfigError(
             [
                 Problem(
                     str(path),
                     f"byte {err.start}",
-                    "expected UTF-8 text, found other bytes",
+                    "应为 UTF-8 文本，实为别的字节 (expected UTF-8 text, found other bytes)",
                     "另存为 UTF-8 (save as UTF-8)",
                 )
             ]
@@ -70,60 +87,12 @@ def _toml(text: str, file: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
-        raise ConfigError([Problem(file, "", f"expected TOML, found: {err}")]) from err
+        raise ConfigError([Problem(file, "", f"应为 TOML，读不出来: {err} (expected TOML)")]) from err
 
 
 def _model(kind: type[M], body: dict[str, Any], file: str) -> M:
     try:
         return kind.model_validate(body)
     except ValidationError as err:
-        raise ConfigError([_problem(kind, e, file) for e in err.errors()]) from err
-
-
-def _problem(kind: type[BaseModel], error: Any, file: str) -> Problem:
-    where = _key_path(error["loc"])
-    found = error.get("input")
-    shown = f", found {found!r}" if isinstance(found, str | int | float | bool) else ""
-    if error["type"] == "extra_forbidden":
-        known = sorted(_keys(kind))
-        near = difflib.get_close_matches(str(error["loc"][-1]), known, 1)
-        return Problem(
-            file,
-            where,
-            "unknown key",
-            f"您是不是要写 {near[0]}? (did you mean {near[0]}?)" if near else "删去或改正 (remove or correct it)",
-        )
-    if error["type"] == "missing":
-        return Problem(file, where, "expected a value, found none")
-    if error["type"] == "value_error":
-        return Problem(file, where, str(error["ctx"]["error"]))
-    message = str(error["msg"])
-    return Problem(file, where, f"{message[0].lower()}{message[1:]}{shown}")
-
-
-def _key_path(loc: tuple[int | str, ...]) -> str:
-    path = ""
-    for part in loc:
-        if part in ("opcua", "modbus", "mqtt"):  # pydantic names the union's branch; the file does not
-            continue
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-    return path
-
-
-def _keys(kind: type[BaseModel]) -> set[str]:
-    """Every key name reachable from a model: what a mistyped key may have meant."""
-    names: set[str] = set()
-    todo: list[Any] = [kind]
-    seen: set[Any] = set()
-    while todo:
-        model = todo.pop()
-        if model in seen:
-            continue
-        seen.add(model)
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            for name, field in model.model_fields.items():
-                names.add(field.alias or name)
-                todo.append(field.annotation)
-        else:
-            todo += list(getattr(model, "__args__", ()))
-    return names
+        found = findings_of(kind, list(err.errors()))
+        raise ConfigError([Problem(file, key_path(f.loc), f.message, f.fix) for f in found]) from err

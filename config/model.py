@@ -1,6 +1,6 @@
 """What every model of a written file shares: frozen, unknown keys refused; ids and names as a person writes them.
 
-In: nothing. Out: the base model and the text types of the register (docs/format/register.md).
+In: nothing. Out: the base model, the text types of the register (docs/format/register.md), and the error a rule of a model raises.
 """
 
 from __future__ import annotations
@@ -17,3 +17,14 @@ class Model(BaseModel):
     """A frozen table of a file; a key that is not known is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Wrong(ValueError):
+    """A rule of a model that what was written breaks. `key`: where it stands within the model, empty for the whole; `fix`: what to do.
+
+    others: keys the rule looks at besides; where one of them could not be read, the rule says nothing.
+    """
+
+    def __init__(self, key: str, message: str, fix: str = "", others: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.key, self.message, self.fix, self.others = key, message, fix, others

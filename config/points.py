@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from config.model import Id, Model
+from config.model import Id, Model, Wrong
 
 TypeName = Literal["bool", "i64", "u64", "f32", "f64", "str"]
 Role = Literal["process", "state", "output", "auto", "program", "heartbeat", "alarm"]
@@ -38,6 +38,10 @@ class Point(Model):
     key_parameter: bool = False
     low: Decimal | None = None  # engineering range; outside it a value is bad
     high: Decimal | None = None
+    spec_low: Decimal | None = (
+        None  # 规格下限、上限 of a key parameter (M26): inside them both, the process is under control
+    )
+    spec_high: Decimal | None = None
     no_value: tuple[str, ...] = ()
     scale: Decimal | None = None  # value = raw x scale + offset, exactly
     offset: Decimal | None = None
@@ -64,10 +68,37 @@ class Point(Model):
     @model_validator(mode="after")
     def _range(self) -> Self:
         if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError(f"expected low <= high, found {self.low} > {self.high}")
+            raise Wrong(
+                "low", f"量程下限应不大于上限，实为 {self.low} > {self.high} (expected low <= high)", "", ("high",)
+            )
+        if self.spec_low is not None and self.spec_high is not None and self.spec_low > self.spec_high:
+            raise Wrong(
+                "spec_low",
+                f"规格下限应不大于上限，实为 {self.spec_low} > {self.spec_high} (expected spec_low <= spec_high)",
+                "",
+                ("spec_high",),
+            )
+        if self.has_specification and not self.key_parameter:
+            raise Wrong(
+                "key_parameter",
+                "有规格限的测点须标为关键工艺参数 (spec_low and spec_high need key_parameter = true)",
+                "关键工艺参数填 是，或清空规格限 (mark it, or remove the limits)",
+                ("spec_low", "spec_high"),
+            )
+        if self.has_specification and self.type in ("bool", "str"):
+            raise Wrong(
+                "type", f"有规格限的测点须是数值，实为类型 {self.type!r} (spec_low and spec_high need a number)"
+            )
         if self.deadband_absolute is not None and self.deadband_percent is not None:
-            raise ValueError("expected deadband_absolute or deadband_percent, found both")
+            raise Wrong(
+                "deadband_percent", "绝对死区与百分比死区只能填一个 (expected one of the two deadbands, found both)"
+            )
         return self
+
+    @property
+    def has_specification(self) -> bool:
+        """True with a specification limit on either side."""
+        return self.spec_low is not None or self.spec_high is not None
 
 
 class RunningWhen(Model):
@@ -93,14 +124,17 @@ class PointSet(Model):
     def _consistent(self) -> Self:
         names = [p.name for p in self.points]
         for name in sorted({n for n in names if names.count(n) > 1}):
-            raise ValueError(f"expected distinct point names, found {name!r} twice")
+            raise Wrong("", f"测点名不得重复，{name!r} 出现两次 (expected distinct point names)", "改名或删去其中一个")
         for role in ("state", "output", "auto"):
             if sum(p.role == role for p in self.points) > 1:
-                raise ValueError(f"expected at most one point of role {role}, found more")
+                raise Wrong("", f"角色 {role} 的测点最多一个，实为多个 (expected at most one point of that role)")
         if self.running_when and self.running_when.point not in names:
-            raise ValueError(f"running_when.point: expected one of {names}, found {self.running_when.point!r}")
+            raise Wrong(
+                "running_when",
+                f"运行条件里的测点 {self.running_when.point!r} 不在本模板，有的是 {names} (expected a point of this set)",
+            )
         if any(p.role == "state" for p in self.points) and not self.state_map:
-            raise ValueError("a point of role state needs state_map, found none")
+            raise Wrong("state_map", "有状态测点的模板须写状态含义，如 1=run; 0=stop (a state point needs state_map)")
         return self
 
     def point_of_role(self, role: Role) -> Point | None:

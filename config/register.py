@@ -1,7 +1,7 @@
 """设备台账: the register of lines, processes, devices and points: what is true on paper, at one revision.
 
-In: a TOML file (`parse_register`) or the canonical JSON of an applied revision (`Register.model_validate_json`).
-Out: `Register`, frozen. Refuses unknown keys, duplicate ids, dangling references, impossible values; every error at once.
+In: tables of a file (`config/load.py`) or the canonical JSON of an applied revision (`Register.model_validate_json`).
+Out: `Register`, frozen. Refuses unknown keys and impossible values; ids and links across rows: `config/register_check.py`.
 The canonical JSON (integers and strings only) is what a register leaf of the ledger commits to: docs/format/register.md.
 Denominators of every ratio come from here, as of the window (catalogue §4.0).
 """
@@ -11,14 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from config.addressing import address_problem, kind_problem, layout_problems
 from config.connections import Connection
-from config.model import Id, Model, Name
+from config.model import Id, Model, Name, Wrong
+from config.plan import EnergyFactor, Interface, Item, Parameter, SceneInstance, System
 from config.points import PointSet
 
 FORMAT = "plantproof-register/1"
@@ -46,13 +47,18 @@ class Closure(Model):
     @classmethod
     def _aware(cls, value: datetime) -> datetime:
         if value.tzinfo is None:
-            raise ValueError("expected a time with its offset such as 2026-10-01T00:00:00+08:00, found one without")
+            raise ValueError(
+                "应带时区，如 2026-10-01T00:00:00+08:00，实为不带时区 (expected a time with its offset, found one without)"
+            )
         return value
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.end <= self.start:
-            raise ValueError(f"expected end after start, found {self.start.isoformat()} .. {self.end.isoformat()}")
+            raise Wrong(
+                "end",
+                f"结束应晚于开始 {self.start.isoformat()}，实为 {self.end.isoformat()} (expected end after start)",
+            )
         return self
 
 
@@ -89,11 +95,16 @@ class Process(Model):
     inspection: bool = False  # a result per batch is required (检验工序)
 
 
+# 第十二条(四)3 of GS25: 高档数控机床与工业机器人、智能传感与控制设备、智能检测与装配装备、智能物流与仓储装备
+EquipmentClass = Literal["nc_robot", "sensing_control", "inspection_assembly", "logistics_storage"]
+
+
 class Device(Model):
     """设备 (ISO 22400-2 work unit). Counted in the ratios by the flags; collected when it has a connection.
 
     production: 生产装备, in the denominators. nc: 数控装备 on paper. major_nc / machining_centre: 主要数控设备 / 大型加工中心 (M03).
-    controller: make and model of the programmable controller, the proof on paper of `nc`.
+    controller: make and model of the programmable controller, the proof on paper of `nc`. equipment_class: 关键技术装备 of M23.
+    meter: an energy meter of that medium; its point of role output counts it (M24). capacity_per_h: most it can make in an hour.
     """
 
     id: Id
@@ -109,6 +120,9 @@ class Device(Model):
     model: str = ""
     controller: str = ""
     asset_no: str = ""
+    equipment_class: EquipmentClass | None = None
+    meter: Id | None = None
+    capacity_per_h: Decimal | None = Field(default=None, gt=0)
     in_service_from: date
     retired_at: date | None = None
     interval_s: int = Field(default=60, ge=1, le=3600)  # a line carries contacts in from one hour only
@@ -118,13 +132,32 @@ class Device(Model):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.retired_at and self.retired_at <= self.in_service_from:
-            raise ValueError(
-                f"expected retired_at after in_service_from {self.in_service_from}, found {self.retired_at}"
+            raise Wrong(
+                "retired_at",
+                f"停用日期应晚于投用日期 {self.in_service_from}，实为 {self.retired_at} (expected retired_at after in_service_from)",
             )
-        if (self.points is None) != (self.connection is None):
-            raise ValueError("expected points and connection together, found one of them")
-        if (self.major_nc or self.machining_centre) and not self.nc:
-            raise ValueError("major_nc and machining_centre need nc = true")
+        if self.points is None and self.connection is not None:
+            raise Wrong(
+                "points", "有连接而没有测点模板 (expected points with the connection, found none)", "填测点模板"
+            )
+        if self.points is not None and self.connection is None:
+            raise Wrong(
+                "points", "有测点模板而没有连接 (expected a connection with points, found none)", "填协议和地址"
+            )
+        if self.major_nc and not self.nc:
+            raise Wrong(
+                "major_nc", "主要数控设备须先是数控装备 (major_nc needs nc = true)", "核对数控一栏 (check nc)", ("nc",)
+            )
+        if self.machining_centre and not self.nc:
+            raise Wrong(
+                "machining_centre", "大型加工中心须先是数控装备 (machining_centre needs nc = true)", "核对数控一栏"
+            )
+        if self.meter is not None and self.production:
+            raise Wrong(
+                "meter",
+                "计量表不是生产装备 (a meter needs production = false)",
+                "生产装备一栏填 否 (production = false)",
+            )
         return self
 
 
@@ -137,6 +170,12 @@ class Register(Model):
     processes: tuple[Process, ...] = Field(default=(), alias="process")
     point_sets: tuple[PointSet, ...] = Field(default=(), alias="points")
     devices: tuple[Device, ...] = Field(default=(), alias="device")
+    parameters: tuple[Parameter, ...] = Field(default=(), alias="parameter")
+    items: tuple[Item, ...] = Field(default=(), alias="item")
+    scenes: tuple[SceneInstance, ...] = Field(default=(), alias="scene")
+    systems: tuple[System, ...] = Field(default=(), alias="system")
+    interfaces: tuple[Interface, ...] = Field(default=(), alias="interface")
+    energy: tuple[EnergyFactor, ...] = ()
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -169,84 +208,3 @@ class Register(Model):
     def sha256(self) -> str:
         """Hex SHA-256 of the canonical JSON."""
         return hashlib.sha256(self.canonical_json()).hexdigest()
-
-
-def cross_check(register: Register) -> list[tuple[str, str, str]]:
-    """References, duplicates and protocol keys: (key path, message, fix) for each thing wrong; empty when sound."""
-    found: list[tuple[str, str, str]] = []
-    ids = {
-        "line": [x.id for x in register.lines],
-        "process": [x.id for x in register.processes],
-        "points": [x.id for x in register.point_sets],
-        "device": [x.id for x in register.devices],
-    }
-    for kind, names in ids.items():
-        seen: dict[str, int] = {}
-        for i, name in enumerate(names):
-            if name in seen:
-                found.append(
-                    (
-                        f"{kind}[{i}].id",
-                        f"expected an id of its own, found {name!r}, which {kind}[{seen[name]}] has too",
-                        "改号或删去其中一条 (rename or remove one)",
-                    )
-                )
-            seen.setdefault(name, i)
-    lines = {x.id for x in register.lines}
-    processes = {x.id: x for x in register.processes}
-    for i, process in enumerate(register.processes):
-        if process.line not in lines:
-            found.append(
-                (f"process[{i}].line", f"expected one of the lines {sorted(lines)}, found {process.line!r}", "")
-            )
-    for i, closure in enumerate(register.calendar.closures):
-        for line in closure.lines:
-            if line not in lines:
-                found.append(
-                    (f"calendar.closures[{i}].lines", f"expected one of the lines {sorted(lines)}, found {line!r}", "")
-                )
-    for i, device in enumerate(register.devices):
-        found += [
-            (f"device[{i}].{key}", message, fix)
-            for key, message, fix in _device_problems(register, device, lines, processes)
-        ]
-    return found
-
-
-def _device_problems(
-    register: Register, device: Device, lines: set[str], processes: dict[str, Process]
-) -> list[tuple[str, str, str]]:
-    found = []
-    if device.line not in lines:
-        found.append(("line", f"expected one of the lines {sorted(lines)}, found {device.line!r}", ""))
-    if device.process is not None:
-        process = processes.get(device.process)
-        if process is None:
-            found.append(
-                ("process", f"expected one of the processes {sorted(processes)}, found {device.process!r}", "")
-            )
-        elif process.line != device.line:
-            found.append(
-                (
-                    "process",
-                    f"expected a process of line {device.line!r}, found {device.process!r} of line {process.line!r}",
-                    "",
-                )
-            )
-    if device.points is None or device.connection is None:
-        return found
-    points = register.point_set.get(device.points)
-    if points is None:
-        found.append(
-            ("points", f"expected one of the point sets {sorted(register.point_set)}, found {device.points!r}", "")
-        )
-        return found
-    unfit = kind_problem(points, device.connection)
-    if unfit:
-        found.append(("points", unfit, "改 points 的 kind 或连接方式 (change kind)"))
-    for point in points.points:
-        message = address_problem(device.connection, point)
-        if message:
-            found.append(("points", f"point {point.name!r} of {points.id!r}: {message}", ""))
-    found += [("points", f"{points.id!r}: {text}", "") for text in layout_problems(device.connection, points)]
-    return found

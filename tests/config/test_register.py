@@ -37,7 +37,7 @@ def test_every_wrong_register_has_a_message_and_every_message_a_register() -> No
 
 
 def test_a_register_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.toml: expected a file, found none"):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: 应有此文件，实际没有 \(expected a file, found none\)"):
         load_register(tmp_path / "nowhere.toml")
 
 
