@@ -6,9 +6,11 @@ In: a TOML table. Out: `Settings`, frozen. Unknown keys are refused. Secrets nev
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from config.connections import Mqtt
 
 
 class _Table(BaseModel):
@@ -44,6 +46,43 @@ class WebTable(_Table):
     port: int = Field(default=8420, ge=0, le=65535)
 
 
+class RecordsMqtt(_Table):
+    """[records.mqtt] 记录经 MQTT 交来: keys as those of a device's connection (docs/records.md)."""
+
+    broker: str = Field(min_length=1)
+    topic: str = Field(pattern=r"^([^#]+|([^#]+/)?#)$")  # a filter: + and a last # stand for any level
+    version: Literal["auto", "3.1.1", "5"] = "auto"
+    username: str = ""
+    password_env: str = ""  # the secret itself never stands in a file
+    client_id: str = ""
+    ca_file: str = ""
+    certificate: str = ""
+    key: str = ""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        try:
+            _ = self.connection
+        except ValidationError as err:
+            first = err.errors()[0]
+            raise ValueError(f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}".lstrip(": ")) from None
+        return self
+
+    @property
+    def connection(self) -> Mqtt:
+        """As the MQTT link takes it: QoS 1, so that nothing is acknowledged before it is durable."""
+        return Mqtt.model_validate({"protocol": "mqtt", "qos": 1, **self.model_dump(), "topic": "records"})
+
+
+class RecordsTable(_Table):
+    """[records] 记录自动导入: the table alone turns on REST; `watch` and `mqtt` add the other ways in."""
+
+    watch: Path | None = None
+    poll_s: int = Field(default=2, ge=1, le=3600)
+    gather_s: int = Field(default=60, ge=1, le=3600)  # MQTT messages wait so long for others: one revision for all
+    mqtt: RecordsMqtt | None = None
+
+
 class Settings(_Table):
     """The whole file."""
 
@@ -51,6 +90,7 @@ class Settings(_Table):
     rules: RulesTable = RulesTable()
     store: StoreTable = StoreTable()
     web: WebTable = WebTable()
+    records: RecordsTable | None = None
 
 
 DEMO_PLANT = PlantTable(name="陇原精密制造（演示）", credit_code="91620100MA00DEM0X1", site="演示车间")
@@ -80,4 +120,10 @@ segment_minutes = 10    # 多久切一个数据段
 [web]
 host = "127.0.0.1"      # 只在本机
 port = 8420
+
+# [records]             # 去掉注释即自动导入生产记录 (docs/records.md)
+# watch = "/srv/mes"    # 放进来的 csv、xlsx、json
+# [records.mqtt]
+# broker = "mqtt://10.0.0.5:1883"
+# topic = "mes/records/#"
 """
