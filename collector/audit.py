@@ -16,7 +16,8 @@ from collector.folder import DataFolder, FolderError, open_folder
 from collector.hours import hour_text, parse_hour
 from collector.ledger import log, merkle
 from collector.ledger.entry import LedgerError
-from collector.revisions import exclusions, record_revision, record_set, registers
+from collector.record_revisions import prove_all
+from collector.revisions import exclusions, record_revision, registers
 from collector.store.lines import read_lines
 
 
@@ -62,7 +63,7 @@ def _entries(folder: DataFolder) -> str:
 def _revisions(folder: DataFolder) -> str:
     found = registers(folder)
     stops, records = exclusions(folder), record_revision(folder)
-    record_set(folder)
+    prove_all(folder)
     text = f"第 {records[0]} 版记录" if records else "尚无记录"
     return f"台账 {len(found)} 版、停机登记 {len(stops)} 条、{text}：与账本一致"
 

@@ -1,4 +1,4 @@
-"""Commands of the collector: init, run, status, register, records, store.
+"""Commands of the collector: init, run, status, records, store (register: register_cli.py).
 
 In: a data folder and files a person wrote. Out: tables on stdout (or JSON with --json), talk on stderr. Errors travel up to the front door
 (plantproof.py), which gives them their exit code. Nothing here is imported by the web process.
@@ -23,11 +23,8 @@ if TYPE_CHECKING:
     from config.register import Register
 
 root = typer.Typer()
-register_app = typer.Typer(help="设备台账 (the register)", no_args_is_help=True)
-records_app = typer.Typer(help="批次与工序记录、停机登记 (records and exclusions)", no_args_is_help=True)
 exclusion_app = typer.Typer(help="计划停机登记 (exclusions)", no_args_is_help=True)
 store_app = typer.Typer(help="数据存储 (the store)", no_args_is_help=True)
-records_app.add_typer(exclusion_app, name="exclusion")
 
 DEFAULT_DATA = Path("plantproof-data")
 SETTINGS = Path("plantproof.toml")
@@ -68,7 +65,7 @@ def init(
     out = Console()
     out.print(f"✔ 数据目录 {folder.path}   设置 {config}   账本 {_origin(folder)}", markup=False)
     out.print("  公钥 (public key) " + folder.genesis["public_key"], markup=False)
-    out.print(f"下一步: plantproof register apply 设备台账.toml --reason 首次建立 --data {data}", markup=False)
+    out.print(f"下一步: plantproof register import 设备台账.xlsx --reason 首次建立 --data {data}", markup=False)
 
 
 @root.command()
@@ -83,16 +80,16 @@ def run(
     from collector.supervise import supervise
 
     open_folder(data)
-    web = _settings(config).web.port if port is None else port
+    settings = _settings(config)
+    web = settings.web.port if port is None else port
     where = ["--data", str(data), "--config", str(config)]
-    raise typer.Exit(
-        supervise(
-            {
-                "collector": ["collect", *where, *(["--accept-clock"] if accept_clock else [])],
-                "web": ["serve", "--data", str(data), "--port", str(web)],
-            }
-        )
-    )
+    processes = {
+        "collector": ["collect", *where, *(["--accept-clock"] if accept_clock else [])],
+        "web": ["serve", "--data", str(data), "--port", str(web)],
+    }
+    if settings.records is not None:
+        processes["intake"] = ["records", "follow", *where]
+    raise typer.Exit(supervise(processes))
 
 
 @root.command(hidden=True)
@@ -140,69 +137,6 @@ def status(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     out.print(table)
     running = "运行中" if state["running"] else "未运行"
     out.print(f"采集 {running} · 最新封存小时 {state['newest_seal'] or '无'}", markup=False)
-
-
-@register_app.command("apply")
-def register_apply(
-    file: Annotated[Path, typer.Argument(help="设备台账 TOML (register file)")],
-    reason: Reason,
-    data: Data = DEFAULT_DATA,
-) -> None:
-    """校验并启用一版设备台账 (check and apply a register: a revision and a ledger leaf)."""
-    from collector.clock import SystemClock
-    from collector.folder import open_folder
-    from collector.revisions import apply_register
-
-    revision = apply_register(open_folder(data), file, reason, SystemClock(), getpass.getuser())
-    devices = revision.register.devices
-    Console().print(
-        f"✔ 台账第 {revision.rev} 版 · {len(devices)} 台设备 · {sum(d.connection is not None for d in devices)} 台联网采集 · "
-        f"{revision.sha256[:16]}",
-        markup=False,
-    )
-
-
-@register_app.command("check")
-def register_check(file: Annotated[Path, typer.Argument(help="设备台账 TOML (register file)")]) -> None:
-    """只校验，不启用 (check a register file, apply nothing)."""
-    from config.load import load_register
-
-    register = load_register(file)
-    Console().print(f"✔ {file}: {len(register.devices)} 台设备，没有问题 (no problems)", markup=False)
-
-
-@register_app.command("show")
-def register_show(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """列出各版台账及其原因 (revisions and their reasons)."""
-    from collector.folder import open_folder
-    from collector.revisions import registers
-
-    rows = [
-        {
-            "rev": r.rev,
-            "effective": _iso(r.effective_us),
-            "devices": len(r.register.devices),
-            "reason": r.reason,
-            "actor": r.actor,
-        }
-        for r in registers(open_folder(data))
-    ]
-    _rows(rows, ("版", "生效", "设备", "原因", "登记人"), as_json=as_json)
-
-
-@records_app.command("import")
-def records_import(
-    source: Annotated[Path, typer.Argument(help="含五个 CSV 的文件夹 (folder with the five CSV files)")],
-    reason: Reason,
-    data: Data = DEFAULT_DATA,
-) -> None:
-    """导入批次、工序、物料、检验、出入库 (import records: all of them or none)."""
-    from collector.clock import SystemClock
-    from collector.folder import open_folder
-    from collector.revisions import import_records
-
-    rev = import_records(open_folder(data), source, reason, SystemClock(), getpass.getuser())
-    Console().print(f"✔ 记录第 {rev} 版已导入 (revision {rev} imported)", markup=False)
 
 
 @exclusion_app.command("add")

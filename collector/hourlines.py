@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import polars as pl
 
 from adapters.batch import Outcome
+from collector.holding import ORDER, held
+from collector.minutes import KEYS, bit, covered_minutes, mask
+from collector.parameters import parameter_hours
 from collector.plan import HOUR_US, MINUTE_US, HourPlan
 from collector.readings import Readings
 
@@ -31,8 +35,6 @@ CAUSES = (
 )
 _CAUSE_OF_OUTCOME = {int(o): CAUSES.index(o.name.lower()) for o in Outcome if not o.is_contact and not o.is_loss}
 _SILENT, _BAD = CAUSES.index("silent"), CAUSES.index("bad_quality")
-_KEYS = ["device", "hour"]
-_ORDER = ["t_us", "frame", "ord"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +58,23 @@ class Reduced:
 def reduce_hours(readings: Sequence[Readings], plans: Sequence[HourPlan], down: Sequence[Down]) -> Reduced:
     """Every device of every plan, with rows or without."""
     service = _service(plans)
-    # rows of equal time: by journal frame, in one frame by template, then as they came (`readings` come in that order)
+    # `readings` come by template, so `ord` puts rows of one time and frame in their order
     contacts = _in_service(_together([r.contacts for r in readings], _NO_CONTACTS).with_row_index("ord"), service)
-    contacts = contacts.sort(*_KEYS, *_ORDER)  # once, for everything below that asks what came next
-    parameters = _in_service(_together([r.parameters for r in readings], _NO_PARAMETERS), service)
+    contacts = contacts.sort(*KEYS, *ORDER)  # once, for everything below that asks what came next
+    parameters = _in_service(_spoken(readings), service)
     minutes = _minutes(service, plans, down)
-    covered = _covered(minutes, contacts.filter(pl.col("contact") & ~pl.col("bad_row")), _KEYS)
+    states = held(contacts, "state", service)
+    covered = covered_minutes(minutes, contacts.filter(pl.col("contact") & ~pl.col("bad_row")), KEYS)
     frame = (
-        service.join(_mask(covered, _KEYS), on=_KEYS, how="left")
-        .join(_counts(contacts), on=_KEYS, how="left")
-        .join(_causes(minutes, contacts, covered), on=_KEYS, how="left")
-        .join(_held(contacts, "state", service), on=_KEYS, how="left")
-        .join(_held(contacts, "auto", service), on=_KEYS, how="left")
-        .join(_output(contacts), on=_KEYS, how="left")
-        .join(_changed(readings), on=_KEYS, how="left")
+        service.join(mask(covered, KEYS), on=KEYS, how="left")
+        .join(_counts(contacts), on=KEYS, how="left")
+        .join(_causes(minutes, contacts, covered), on=KEYS, how="left")
+        .join(_seconds(states, "state"), on=KEYS, how="left")
+        .join(_seconds(held(contacts, "auto", service), "auto"), on=KEYS, how="left")
+        .join(_output(contacts), on=KEYS, how="left")
+        .join(_changed(readings), on=KEYS, how="left")
     )
-    return Reduced(_device_columns(frame), _parameters(parameters, service, minutes), _late(contacts))
+    return Reduced(_device_columns(frame), parameter_hours(parameters, states, service, minutes), _late(contacts))
 
 
 _NO_CONTACTS = {
@@ -82,6 +85,7 @@ _NO_CONTACTS = {
     "t_us": pl.Int64,
     "outcome": pl.UInt8,
     "contact": pl.Boolean,
+    "event": pl.Boolean,
     "bad_row": pl.Boolean,
     "bad_values": pl.Int64,
     "late": pl.Boolean,
@@ -92,12 +96,16 @@ _NO_CONTACTS = {
     "output": pl.Int64,
 }
 _NO_PARAMETERS = {
+    "row": pl.UInt32,
     "device": pl.String,
     "hour": pl.Int32,
+    "frame": pl.Int64,
     "carried": pl.Boolean,
     "point": pl.String,
     "t_us": pl.Int64,
+    "value": pl.Boolean,
     "good": pl.Boolean,
+    "inside": pl.Boolean,
 }
 _NO_CHANGES = {"device": pl.String, "hour": pl.Int32, "points_changed": pl.Int64}
 
@@ -105,6 +113,13 @@ _NO_CHANGES = {"device": pl.String, "hour": pl.Int32, "points_changed": pl.Int64
 def _together(frames: list[pl.DataFrame], schema: dict[str, type[pl.DataType]]) -> pl.DataFrame:
     empty = pl.DataFrame(schema=schema)
     return pl.concat([empty, *(f.select(list(schema)).cast(schema) for f in frames)])  # type: ignore[arg-type]
+
+
+def _spoken(readings: Sequence[Readings]) -> pl.DataFrame:
+    """What rows say of key parameters; `ord` is that of the contact the row is."""
+    placed = list(accumulate((len(r.contacts) for r in readings), initial=0))
+    frames = [r.parameters.with_columns(pl.col("row") + n) for r, n in zip(readings, placed, strict=False)]
+    return _together(frames, _NO_PARAMETERS).rename({"row": "ord"})
 
 
 def _service(plans: Sequence[HourPlan]) -> pl.DataFrame:
@@ -125,6 +140,7 @@ def _service(plans: Sequence[HourPlan]) -> pl.DataFrame:
             "has_auto": d.point_set is not None and d.point_set.point_of_role("auto") is not None,
             "has_output": d.point_set is not None and d.point_set.point_of_role("output") is not None,
             "parameters": [p.name for p in d.point_set.points if p.key_parameter] if d.point_set else [],
+            "limited": [p.has_specification for p in d.point_set.points if p.key_parameter] if d.point_set else [],
         }
         for plan in plans
         for d in plan.devices
@@ -143,21 +159,24 @@ def _service(plans: Sequence[HourPlan]) -> pl.DataFrame:
         "has_auto": pl.Boolean,
         "has_output": pl.Boolean,
         "parameters": pl.List(pl.String),
+        "limited": pl.List(pl.Boolean),
     }
-    return pl.DataFrame(rows, schema=schema).with_columns(
-        (pl.col("hour").cast(pl.Int64) * HOUR_US).alias("start_us"),
-        ((pl.col("end_minute") - pl.col("first_minute")) * 60).alias("in_service_s"),
+    return (
+        pl.DataFrame(rows, schema=schema)
+        .with_columns(
+            (pl.col("hour").cast(pl.Int64) * HOUR_US).alias("start_us"),
+            ((pl.col("end_minute") - pl.col("first_minute")) * 60).alias("in_service_s"),
+        )
+        .with_columns(
+            (pl.col("start_us") + pl.col("first_minute") * MINUTE_US).alias("begin_us"),
+            (pl.col("start_us") + pl.col("end_minute") * MINUTE_US).alias("end_us"),
+        )
     )
-
-
-def _bit(minute: pl.Expr) -> pl.Expr:
-    """Minute 0 is the highest of 60 bits."""
-    return minute.replace_strict(range(60), [1 << (59 - m) for m in range(60)], return_dtype=pl.UInt64)
 
 
 def _in_service(frame: pl.DataFrame, service: pl.DataFrame) -> pl.DataFrame:
     """Rows of devices that the register does not have in that hour prove nothing and are not counted."""
-    return frame.join(service.select(_KEYS), on=_KEYS, how="semi")
+    return frame.join(service.select(KEYS), on=KEYS, how="semi")
 
 
 def _minutes(service: pl.DataFrame, plans: Sequence[HourPlan], down: Sequence[Down]) -> pl.DataFrame:
@@ -168,7 +187,7 @@ def _minutes(service: pl.DataFrame, plans: Sequence[HourPlan], down: Sequence[Do
         .filter(pl.col("minute").is_not_null())
         .with_columns(
             (pl.col("start_us") + (pl.col("minute") + 1) * MINUTE_US).alias("end_us"),
-            _bit(pl.col("minute")).alias("bit"),
+            bit(pl.col("minute")).alias("bit"),
         )
     )
     known = (
@@ -202,32 +221,11 @@ def _is_down(down: Sequence[Down]) -> pl.Expr:
     return pl.any_horizontal(tests) if tests else pl.lit(value=False)
 
 
-def _covered(minutes: pl.DataFrame, contacts: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    """The minutes at whose end the newest contact is young enough."""
-    ends = ((pl.col("t_us") + MINUTE_US - 1) // MINUTE_US).alias(
-        "ends"
-    )  # of a minute's contacts only the newest counts
-    newest = contacts.group_by(*keys, ends).agg(pl.col("t_us").max())
-    seen = minutes.join_asof(
-        newest.select(*keys, "t_us").sort("t_us"),
-        left_on="end_us",
-        right_on="t_us",
-        by=keys,
-        strategy="backward",
-        check_sortedness=False,
-    )
-    return seen.filter(pl.col("end_us") - pl.col("t_us") <= pl.col("cover_us")).select(*keys, "minute", "bit")
-
-
-def _mask(covered: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    return covered.group_by(keys).agg(pl.col("bit").sum().alias("covered"))
-
-
 def _counts(contacts: pl.DataFrame) -> pl.DataFrame:
     loss = pl.col("outcome").is_in([int(o) for o in Outcome if o.is_loss])
     return (
         contacts.filter(~pl.col("carried"))
-        .group_by(_KEYS)
+        .group_by(KEYS)
         .agg(
             pl.col("contact").sum().cast(pl.Int64).alias("polls_ok"),
             (~pl.col("contact") & ~loss).sum().cast(pl.Int64).alias("polls_failed"),
@@ -249,57 +247,44 @@ def _causes(minutes: pl.DataFrame, contacts: pl.DataFrame, covered: pl.DataFrame
         )
         .alias("says")
     )
-    bare = minutes.join(covered, on=[*_KEYS, "minute"], how="anti").sort("end_us")
-    concerned = rows.join(bare.select(_KEYS).unique(), on=_KEYS, how="semi")
-    newest = concerned.select(*_KEYS, *_ORDER, "says").sort(_ORDER).drop("frame", "ord")
+    bare = minutes.join(covered, on=[*KEYS, "minute"], how="anti").sort("end_us")
+    concerned = rows.join(bare.select(KEYS).unique(), on=KEYS, how="semi")
+    newest = concerned.select(*KEYS, *ORDER, "says").sort(ORDER).drop("frame", "ord")
     named = bare.join_asof(
-        newest, left_on="end_us", right_on="t_us", by=_KEYS, strategy="backward", check_sortedness=False
+        newest, left_on="end_us", right_on="t_us", by=KEYS, strategy="backward", check_sortedness=False
     ).with_columns(pl.coalesce("known", "says", pl.lit(_SILENT)).alias("cause"))
     return (
-        named.group_by(*_KEYS, "cause")
+        named.group_by(*KEYS, "cause")
         .agg(pl.len().alias("n"))
         .sort("n", "cause", descending=[True, False])
-        .group_by(_KEYS)
+        .group_by(KEYS)
         .agg(pl.col("cause").first())
     )
 
 
-def _held(contacts: pl.DataFrame, name: str, service: pl.DataFrame) -> pl.DataFrame:
-    """Seconds in which `name` was 1 and 0: a value holds until the next row that speaks of it, at most `hold_us`."""
-    limits = service.select(*_KEYS, "start_us", "first_minute", "end_minute", "hold_us")
-    says = contacts.filter(pl.col(f"{name}_says")).join(limits, on=_KEYS, maintain_order="left")
-    start = pl.max_horizontal("t_us", pl.col("start_us") + pl.col("first_minute") * MINUTE_US)
-    end = pl.min_horizontal(
-        pl.col("t_us").shift(-1).over(_KEYS),
-        pl.col("t_us") + pl.col("hold_us"),
-        pl.col("start_us") + pl.col("end_minute") * MINUTE_US,
-    )
-    length = (end - start).clip(lower_bound=0)
-    return (
-        says.with_columns(length.alias("us"))
-        .group_by(_KEYS)
-        .agg(
-            (pl.col("us").filter(pl.col(name) == 1).sum() // 1_000_000).alias(f"{name}_on_s"),
-            (pl.col("us").filter(pl.col(name) == 0).sum() // 1_000_000).alias(f"{name}_off_s"),
-        )
+def _seconds(held: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Seconds in which `name` was 1 and 0."""
+    return held.group_by(KEYS).agg(
+        (pl.col("us").filter(pl.col(name) == 1).sum() // 1_000_000).alias(f"{name}_on_s"),
+        (pl.col("us").filter(pl.col(name) == 0).sum() // 1_000_000).alias(f"{name}_off_s"),
     )
 
 
 def _output(contacts: pl.DataFrame) -> pl.DataFrame:
     """Sum of increases; a fall is a reset and adds the value after it. Late rows were an earlier hour's output."""
     counted = contacts.filter(pl.col("output").is_not_null() & ~pl.col("late"))
-    before = pl.col("output").shift(1).over(_KEYS)
+    before = pl.col("output").shift(1).over(KEYS)
     step = pl.when(before.is_null()).then(0).when(pl.col("output") >= before).then(pl.col("output") - before)
     return (
         counted.with_columns(step.otherwise(pl.col("output")).alias("step"))
-        .group_by(_KEYS)
+        .group_by(KEYS)
         .agg(pl.col("step").sum().alias("output_delta"))
     )
 
 
 def _changed(readings: Sequence[Readings]) -> pl.DataFrame:
     counts = _together([r.changed for r in readings], _NO_CHANGES)
-    return counts.group_by(_KEYS).agg(pl.col("points_changed").sum())
+    return counts.group_by(KEYS).agg(pl.col("points_changed").sum())
 
 
 def _device_columns(frame: pl.DataFrame) -> pl.DataFrame:
@@ -321,39 +306,17 @@ def _device_columns(frame: pl.DataFrame) -> pl.DataFrame:
     ).sort("device", "hour")
 
 
-def _parameters(values: pl.DataFrame, service: pl.DataFrame, minutes: pl.DataFrame) -> pl.DataFrame:
-    keys = [*_KEYS, "point"]
-    wanted = service.select(*_KEYS, pl.col("parameters").alias("point")).explode("point").drop_nulls("point")
-    values = values.join(wanted, on=keys, how="semi")
-    counts = (
-        values.filter(~pl.col("carried"))
-        .group_by(keys)
-        .agg(
-            pl.col("good").sum().cast(pl.Int64).alias("ok"),
-            (~pl.col("good")).sum().cast(pl.Int64).alias("bad"),
-        )
-    )
-    grid = minutes.join(wanted, on=_KEYS).sort("end_us")
-    covered = _mask(_covered(grid, values.filter(pl.col("good")), keys), keys)
-    return (
-        wanted.join(counts, on=keys, how="left")
-        .join(covered, on=keys, how="left")
-        .with_columns(pl.col("ok", "bad").fill_null(0), pl.col("covered").fill_null(0))
-        .sort(keys)
-    )
-
-
 def _late(contacts: pl.DataFrame) -> pl.DataFrame:
     """Rows that came after their hour: by the hour they belong to."""
     late = contacts.filter(pl.col("late")).with_columns(
         (pl.col("t_us") // HOUR_US).alias("source_hour"),
-        _bit(pl.col("t_us") % HOUR_US // MINUTE_US).alias("bit"),
+        bit(pl.col("t_us") % HOUR_US // MINUTE_US).alias("bit"),
     )
     return (
-        late.group_by(*_KEYS, "source_hour")
+        late.group_by(*KEYS, "source_hour")
         .agg(
             pl.col("bit").filter(~pl.col("bad_row")).unique().sum().alias("minutes"),  # a bad row credits none
             pl.len().cast(pl.Int64).alias("count"),
         )
-        .sort(*_KEYS, "source_hour")
+        .sort(*KEYS, "source_hour")
     )

@@ -1,9 +1,10 @@
 """Rows of one template and point set, read the way the register says: one narrow frame for the lines to count.
 
 In: rows with their carried-in ones (`collector/carried.py`), the point set (roles, ranges, no_value, state map). Out:
-`contacts`: device, hour, frame, carried, t_us, outcome, contact, bad_row, bad_values, late, state, state_says, auto, auto_says, output;
-`changed`: device, hour, points_changed (heartbeats apart, points with two or more distinct good values);
-`parameters`: device, hour, carried, point, t_us, good, one row per value of a key parameter.
+`contacts`: device, hour, frame, carried, t_us, outcome, contact, event, bad_row, bad_values, late, state, state_says, auto, auto_says,
+output; `changed`: device, hour, points_changed (heartbeats apart, points with two or more distinct good values);
+`parameters`: row (of contacts), device, hour, frame, carried, point, t_us, value, good, inside: a row that speaks of a key parameter,
+with a value of it (`value`) or because it ends what is known of it, as a failed poll does. inside: within the specification limits.
 A value is good when its row is a contact, it is there, its quality is not Bad, it lies in range and is not a `no_value` text.
 """
 
@@ -15,6 +16,7 @@ import polars as pl
 
 from adapters.batch import SEVERITY_BAD, Outcome, Template, ValueType
 from collector.carried import IS_CONTACT, IS_LOSS
+from collector.limits import inside
 from config.points import Point, PointSet, Role
 
 CLOCK_AHEAD_US = 2_000_000  # catalogue §4.0: a source more than 2 s ahead of receipt is credited at receipt
@@ -33,8 +35,9 @@ class Readings:
 
 def read_rows(rows: pl.DataFrame, template: Template, points: PointSet | None) -> Readings:
     """Contacts and values of rows; without a point set nothing is known of the values but their quality."""
-    timed = rows.with_columns(
+    timed = rows.with_row_index("row").with_columns(
         IS_CONTACT.alias("contact"),
+        pl.lit(template.kind == "event").alias("event"),
         ((pl.col("q") & SEVERITY_BAD) != 0).alias("bad_row"),
         contact_time().alias("t_us"),
         ((pl.col("outcome") == _OK) & (pl.col("source_us") // HOUR_US < pl.col("hour")) & ~pl.col("carried")).alias(
@@ -60,6 +63,7 @@ _CONTACT_COLUMNS = [
     "t_us",
     "outcome",
     "contact",
+    "event",
     "bad_row",
     "bad_values",
     "late",
@@ -70,7 +74,7 @@ _CONTACT_COLUMNS = [
     "output",
 ]
 _ROLES: tuple[Role, ...] = ("state", "auto", "output")
-_PARAMETER_COLUMNS = ["device", "hour", "carried", "point", "t_us", "good"]
+_PARAMETER_COLUMNS = ["row", "device", "hour", "frame", "carried", "point", "t_us", "value", "good", "inside"]
 
 
 def _wide(rows: pl.DataFrame, template: Template, points: PointSet | None) -> Readings:
@@ -89,19 +93,36 @@ def _wide(rows: pl.DataFrame, template: Template, points: PointSet | None) -> Re
     beats = [p.name for p in specs.values() if p.role == "heartbeat"]
     moved = [pl.col(f"p.{n}").filter(g).n_unique() > 1 for n, g in good.items() if n not in beats]
     changed = rows.group_by("device", "hour").agg(pl.sum_horizontal(moved).cast(pl.Int64).alias("points_changed"))
+    return Readings(contacts.select(_CONTACT_COLUMNS), changed, _wide_parameters(rows, template, specs, good))
+
+
+def _wide_parameters(
+    rows: pl.DataFrame, template: Template, specs: dict[str, Point], good: dict[str, pl.Expr]
+) -> pl.DataFrame:
+    """Every row but a loss speaks of every key parameter, as it does of the state."""
+    kinds = dict(template.columns)
+    none = pl.lit(value=False)
+    spoken = rows.filter(~IS_LOSS)
     values = [
-        rows.filter(IS_CONTACT).select(
-            "device", "hour", "carried", pl.lit(p.name).alias("point"), "t_us", good[p.name].alias("good")
-        )
-        for p in specs.values()
-        if p.key_parameter and p.name in good
+        spoken.with_columns(
+            pl.lit(name).alias("point"),
+            (pl.col("contact") if name in good else none).alias("value"),
+            good.get(name, none).alias("good"),
+            (_inside(pl.col(f"p.{name}"), kinds[name], spec) if name in good else none).alias("inside"),
+        ).select(_PARAMETER_COLUMNS)
+        for name, spec in specs.items()
+        if spec.key_parameter
     ]
-    return Readings(contacts.select(_CONTACT_COLUMNS), changed, pl.concat(values) if values else _no_parameters(rows))
+    return pl.concat(values) if values else _no_parameters(rows)
 
 
 def _no_parameters(rows: pl.DataFrame) -> pl.DataFrame:
-    empty = rows.clear().select("device", "hour", "carried", pl.lit("").alias("point"), "t_us", "contact")
-    return empty.rename({"contact": "good"})
+    false = [pl.lit(value=False).alias(c) for c in ("value", "good", "inside")]
+    return rows.clear().with_columns(pl.lit("").alias("point"), *false).select(_PARAMETER_COLUMNS)
+
+
+def _inside(value: pl.Expr, kind: ValueType, spec: Point) -> pl.Expr:
+    return inside(value, kind, spec.spec_low, spec.spec_high).fill_null(value=False)
 
 
 def _event(rows: pl.DataFrame, template: Template, points: PointSet | None) -> Readings:
@@ -133,9 +154,25 @@ def _event(rows: pl.DataFrame, template: Template, points: PointSet | None) -> R
         .group_by("device", "hour")
         .agg(pl.col("moved").sum().cast(pl.Int64).alias("points_changed"))
     )
-    key = [p.name for p in specs.values() if p.key_parameter]
-    parameters = marked.filter(IS_CONTACT & pl.col("point").is_in(key)).select(_PARAMETER_COLUMNS)
-    return Readings(contacts.select(_CONTACT_COLUMNS), changed, parameters)
+    return Readings(contacts.select(_CONTACT_COLUMNS), changed, _event_parameters(marked, template, specs))
+
+
+def _event_parameters(marked: pl.DataFrame, template: Template, specs: dict[str, Point]) -> pl.DataFrame:
+    """An event speaks of its own point; a failed poll of all of them."""
+    keys = [p.name for p in specs.values() if p.key_parameter]
+    kinds = {p.name: p.type for p in template.points}
+    limited = [
+        pl.when(pl.col("point") == n).then(_inside(pl.col(f"p.v_{kinds[n]}"), kinds[n], specs[n]))
+        for n in keys
+        if n in kinds
+    ]
+    values = marked.filter(IS_CONTACT & pl.col("point").is_in(keys)).with_columns(
+        pl.lit(value=True).alias("value"), pl.coalesce(*limited, pl.lit(value=False)).alias("inside")
+    )
+    every = pl.DataFrame({"point": keys}, {"point": pl.String})
+    fails = marked.filter(~IS_CONTACT & ~IS_LOSS).drop("point").join(every, how="cross")
+    none = [pl.lit(value=False).alias(c) for c in ("value", "good", "inside")]
+    return pl.concat([f.select(_PARAMETER_COLUMNS) for f in (values, fails.with_columns(none))])
 
 
 def _is_good(name: str, kind: ValueType, spec: Point | None, columns: list[str]) -> pl.Expr:

@@ -23,6 +23,7 @@ from collector.ledger.entry import Entry
 from collector.plan import HOUR_US, HourPlan, plan_hour
 from collector.readings import Readings, contact_time, read_rows
 from collector.revisions import RegisterRevision
+from collector.store.lines import PARAMETER_FIELDS
 from collector.store.rows import ALL, DeviceRange
 from config.points import PointSet
 
@@ -119,10 +120,8 @@ def _lines(reduced: Reduced, rows: Rows, identities: dict[int, Identities], salt
         fields += [cause, *(r[k] for k in ("run_s", "stop_s", "unknown_s", "output_delta", "auto_s", "points_changed"))]
         fields += [rev, presence, process]
         found[hour].append(_csv(fields))
-    for device, hour, point, covered, ok, bad in reduced.parameter.select(
-        "device", "hour", "point", "covered", "ok", "bad"
-    ).iter_rows():
-        found[hour].append(_csv(["P", device, hour_text(hour), point, f"{covered:015x}", ok, bad]))
+    for device, hour, point, covered, *rest in reduced.parameter.select(PARAMETER_FIELDS).iter_rows():
+        found[hour].append(_csv(["P", device, hour_text(hour), point, f"{covered:015x}", *rest]))
     for device, hour, source_hour, minutes, count in reduced.late.iter_rows():
         text = f"{hour_text(hour)}/{hour_text(source_hour)}"
         commit = late_commitment(rows, salt_seed, device, text, _late_rows(device, hour, source_hour))

@@ -2,7 +2,8 @@
 
 In: nothing. Out: `PROFILES`, from which the register's point sets, the live servers and the driven history are all made,
 so that the three cannot disagree. A profile serves OPC UA and MQTT (`node`, `path`) or Modbus (`table`, `address`, `wire`).
-`signal` names the curve of `simulators/signals.py` that a process value follows, with its range.
+`signal` names the curve of `simulators/signals.py` that a process value follows, with its range. Specification limits of the key
+parameters lie where most running time is inside: a machine that is still warming up, or a rare throw of the noise, is not.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class PointSpec:
     key: bool = False
     low: str = ""
     high: str = ""
+    spec_low: str = ""  # 规格限 of a key parameter; decimals that f32 holds exactly
+    spec_high: str = ""
     table: str = ""  # Modbus only
     address: int = 0
     wire: str = ""
@@ -85,7 +88,17 @@ CNC = Profile(
         PointSpec("parts", _U64, "1", Signal("counter"), role="output"),
         PointSpec("spindle_speed", _F64, "r/min", Signal("level", 0, 2400, 10, 25)),
         PointSpec("spindle_load", _F64, "%", Signal("level", 0, 62, 1, 6)),
-        PointSpec("spindle_temp", _F64, "Cel", Signal("thermal", 22, 48, 0.1, 0.12), key=True, low="0", high="120"),
+        PointSpec(
+            "spindle_temp",
+            _F64,
+            "Cel",
+            Signal("thermal", 22, 48, 0.1, 0.12),
+            key=True,
+            low="0",
+            high="120",
+            spec_low="30",
+            spec_high="50",
+        ),
         PointSpec("feed", _F64, "mm/min", Signal("level", 0, 850, 10, 40)),
         PointSpec("power", _F64, "kW", Signal("level", 1.2, 11.5, 0.1, 0.5)),
     ),
@@ -98,7 +111,17 @@ STATION = Profile(
         PointSpec("auto", _BOOL, "", Signal("auto"), role="auto"),
         PointSpec("program", _STR, "", Signal("program"), role="program"),
         PointSpec("count", _U64, "1", Signal("counter"), role="output"),
-        PointSpec("pressure", _F64, "kPa", Signal("level", 101, 560, 1, 3), key=True, low="0", high="1000"),
+        PointSpec(
+            "pressure",
+            _F64,
+            "kPa",
+            Signal("level", 101, 560, 1, 3),
+            key=True,
+            low="0",
+            high="1000",
+            spec_low="552",
+            spec_high="568",
+        ),
         PointSpec("cycle_time", _F64, "s", Signal("level", 0, 34, 0.1, 0.4)),
         PointSpec("power", _F64, "kW", Signal("level", 0.3, 3.1, 0.1, 0.1)),
     ),
@@ -132,6 +155,8 @@ INJECTION = Profile(
             key=True,
             low="0",
             high="400",
+            spec_low="200",
+            spec_high="230",
         ),
         _modbus("mold_temp", _F32, "Cel", Signal("thermal", 30, 62, 0.1, 0.12), _input(6, "f32")),
         _modbus(
@@ -143,6 +168,8 @@ INJECTION = Profile(
             key=True,
             low="0",
             high="300",
+            spec_low="92",
+            spec_high="100",
         ),
         _modbus("cycle_time", _F32, "s", Signal("level", 0, 41, 0.1, 0.3), _input(10, "f32")),
         _modbus("clamp_force", _F32, "kN", Signal("level", 0, 1580, 10, 8), _input(12, "f32")),
@@ -166,6 +193,8 @@ PLC = Profile(
             key=True,
             low="0",
             high="1200",
+            spec_low="40",
+            spec_high="75",
         ),
         _modbus("line_speed", _F32, "m/min", Signal("level", 0, 2.4, 0.1, 0.1), _input(6, "f32")),
         _modbus("power", _F32, "kW", Signal("level", 0.8, 8.4, 0.1, 0.3), _input(8, "f32")),
@@ -186,6 +215,7 @@ RETROFIT = Profile(
             key=True,
             low="0",
             high="50",
+            spec_high="3.25",
         ),
         _modbus("motor_temp", _F32, "Cel", Signal("thermal", 21, 54, 0.1, 0.1), _input(4, "f32")),
         _modbus("energy", _U64, "kW.h", Signal("counter"), _input(6, "u32")),

@@ -1,12 +1,14 @@
 """Hour lines at rest: one CSV per UTC day, the exact bytes that the seals commit to; and back as polars frames.
 
 In: sealed hours, or an hour range. Out: `HourLines`. Files are derived: deleted, they are made again from the segments.
+Beside each CSV lies a copy in columns (`line_columns.py`); without one the CSV itself is read, to the same frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import polars as pl
@@ -15,13 +17,15 @@ from collector.durable import write_durably
 from collector.folder import DataFolder
 from collector.hours import hour_text, parse_hour
 from collector.ledger.entry import LedgerError
+from collector.store.line_columns import Frames, copied, digests, read_columns, write_columns
 
 DEVICE_FIELDS = (
     "device hour register_rev origin in_service_s covered polls_ok polls_failed values_bad losses late gap_s cause "
     "run_s stop_s unknown_s output_delta auto_s points_changed identity_rev presence_commit process_commit"
 ).split()
-PARAMETER_FIELDS = "device hour point covered ok bad".split()
+PARAMETER_FIELDS = "device hour point covered ok bad run_ok_s run_in_s".split()
 LATE_FIELDS = "device hour source_hour minutes count commit".split()
+_FIELDS = (DEVICE_FIELDS, PARAMETER_FIELDS, LATE_FIELDS)
 _TEXT = {"device", "point", "origin", "cause", "presence_commit", "process_commit", "commit"}
 _MASK = {"covered", "minutes"}
 _HOUR = {"hour", "source_hour"}
@@ -46,6 +50,11 @@ def write_hours(folder: DataFolder, hours: Iterable[tuple[int, Sequence[bytes]]]
         together = {**kept, **new}
         body = b"".join(line + b"\n" for h in sorted(together) for line in together[h])
         write_durably(path, body)
+        try:
+            frames = _parsed(body)
+        except (LedgerError, pl.exceptions.PolarsError):
+            continue  # whoever reads it will say what is wrong
+        write_columns(_columns(folder), path, frames)
 
 
 def read_lines(folder: DataFolder, hour: int) -> list[bytes]:
@@ -54,24 +63,35 @@ def read_lines(folder: DataFolder, hour: int) -> list[bytes]:
 
 
 def read_hours(folder: DataFolder, first_hour: int, end_hour: int) -> HourLines:
-    """Lines of hours [first_hour, end_hour)."""
-    raw: dict[str, list[bytes]] = {"D": [], "P": [], "L": []}
-    for day in range(first_hour // 24, (end_hour + 23) // 24):
-        path = day_file(folder, day * 24)
-        if path.exists():
-            for line in path.read_bytes().splitlines():
-                raw[chr(line[0])].append(line)
-    frames = [
-        _frame(raw[k], names).filter(pl.col("hour").is_between(first_hour, end_hour - 1))
-        for k, names in (("D", DEVICE_FIELDS), ("P", PARAMETER_FIELDS), ("L", LATE_FIELDS))
-    ]
-    return HourLines(*frames)
+    """Lines of hours [first_hour, end_hour). Errors: `LedgerError`."""
+    days = [day_file(folder, day * 24) for day in range(first_hour // 24, (end_hour + 23) // 24)]
+    there = [path for path in days if path.exists()]
+    known = dict(zip(there, digests(there), strict=True))
+    parts = [tuple(_frame([], names) for names in _FIELDS)]
+    for quick, run in groupby(there, lambda path: copied(_columns(folder), path, known[path])):
+        paths = list(run)
+        frames = read_columns(_columns(folder), {path: known[path] for path in paths}) if quick else None
+        parts += [_parsed(path.read_bytes()) for path in paths] if frames is None else [frames]
+    within = pl.col("hour").is_between(first_hour, end_hour - 1)
+    return HourLines(*(pl.concat(of_kind).filter(within) for of_kind in zip(*parts, strict=True)))
 
 
 def day_file(folder: DataFolder, hour: int) -> Path:
     """`rollup/hours/<yyyy>/<mm>/<dd>.csv` of the hour's UTC day."""
     year, month, day = hour_text(hour)[:10].split("-")
     return folder.hours / year / month / f"{day}.csv"
+
+
+def _columns(folder: DataFolder) -> Path:
+    return folder.hours.parent / "columns"
+
+
+def _parsed(body: bytes) -> Frames:
+    """The lines of one file by kind."""
+    raw: dict[int, list[bytes]] = {kind: [] for kind in b"DPL"}
+    for line in body.splitlines():
+        raw[line[0]].append(line)
+    return tuple(_frame(lines, names) for lines, names in zip(raw.values(), _FIELDS, strict=True))
 
 
 def _hours_in(path: Path) -> dict[int, list[bytes]]:
@@ -93,7 +113,15 @@ def _frame(lines: list[bytes], names: list[str]) -> pl.DataFrame:
     schema = {"kind": pl.String} | dict.fromkeys(names, pl.String)
     text = pl.DataFrame(schema=schema)
     if lines:
-        text = pl.read_csv(b"\n".join(lines), has_header=False, schema=schema)
+        try:
+            text = pl.read_csv(b"\n".join(lines), has_header=False, schema=schema)
+        except pl.exceptions.PolarsError as err:
+            wrong = next((x for x in lines if x.count(b",") != len(names)), lines[0])
+            raise LedgerError(
+                f"rollup/hours: 小时行应有 {len(names) + 1} 个字段，发现 {wrong[:80].decode('latin-1')}\n"
+                "    → 文件被改动，或由旧版本写成；删去该日文件并重建 (plantproof store rebuild)，"
+                "旧版本封存的小时请用新的数据目录 (lines of another format, or changed)"
+            ) from err
     return text.select([_typed(n).alias(n) for n in names])
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
+from fractions import Fraction
 from typing import Any
 
 from tests.builders import Row
@@ -236,36 +237,44 @@ class _DeviceHour:
             found.append((_order(row, i), self._value(row, point) if good else None))
         return [(order[0], value) for order, value in sorted(found, key=lambda x: x[0])]
 
-    def _held(self, point: str, meaning: Any) -> tuple[int, int]:
-        """Seconds in which the point meant 1 and 0."""
+    def _intervals(self, point: str, meaning: Any) -> list[tuple[int, int, Any]]:
+        """(from, to, what the point meant) wherever that is known."""
         says = self._says(point)
         start = self.hour * HOUR + self.service[0] * MINUTE
         end = self.hour * HOUR + (self.service[-1] + 1) * MINUTE
-        sums = {0: 0, 1: 0}
+        found = []
         for i, (t, value) in enumerate(says):
             means = None if value is None else meaning(value)
-            if means is None:
-                continue
             until = min(says[i + 1][0] if i + 1 < len(says) else end, t + 2 * self.interval * SECOND, end)
-            sums[means] += max(0, until - max(t, start))
+            if means is not None and until > max(t, start):
+                found.append((max(t, start), until, means))
+        return found
+
+    def _held(self, point: str, meaning: Any) -> tuple[int, int]:
+        """Seconds in which the point meant 1 and 0."""
+        sums = {0: 0, 1: 0}
+        for a, b, means in self._intervals(point, meaning):
+            sums[means] += b - a
         return sums[1] // SECOND, sums[0] // SECOND
 
     def _role(self, role: str) -> str:
         return next((n for n, p in self.specs.items() if p.get("role") == role), "")
 
-    def _state(self) -> tuple[Any, Any, Any]:
+    def _state_point(self) -> str:
         rule = self.points.get("running_when") if self.points else None
-        point = rule["point"] if rule else self._role("state")
-        if not point:
+        return str(rule["point"]) if rule else self._role("state")
+
+    def _running(self, value: Any) -> int | None:
+        rule = (self.points or {}).get("running_when")
+        if rule:
+            return int(OPS[rule["op"]](float(value), float(rule["value"])))
+        state = (self.points or {}).get("state_map", {}).get(str(value))
+        return None if state is None else int(state == "run")
+
+    def _state(self) -> tuple[Any, Any, Any]:
+        if not self._state_point():
             return "", "", ""
-        codes = {k: int(v == "run") for k, v in (self.points or {}).get("state_map", {}).items()}
-
-        def meaning(value: Any) -> int | None:
-            if rule:
-                return int(OPS[rule["op"]](float(value), float(rule["value"])))
-            return codes.get(str(value))
-
-        run, stop = self._held(point, meaning)
+        run, stop = self._held(self._state_point(), self._running)
         return run, stop, 60 * len(self.service) - run - stop
 
     def _auto(self) -> Any:
@@ -307,7 +316,27 @@ class _DeviceHour:
         ]
         own = [good for r, good in seen if r.hour == self.hour]
         covered = self._covered([r for r, good in seen if good and not r.quality & BAD])
-        return f"P,{self.id},{text},{name},{_mask(covered)},{sum(own)},{len(own) - sum(own)}"
+        counts = f"{_mask(covered)},{sum(own)},{len(own) - sum(own)}"
+        return f"P,{self.id},{text},{name},{counts},{','.join(map(str, self._running_known(name)))}"
+
+    def _running_known(self, name: str) -> tuple[Any, Any]:
+        """Seconds running with a good value known, and of them inside the limits: every pair of intervals."""
+        if not self._state_point():
+            return "", ""
+        low, high = self.specs[name].get("spec_low"), self.specs[name].get("spec_high")
+
+        def inside(value: Any) -> bool:
+            if isinstance(value, str | bool):
+                return False
+            if isinstance(value, float) and math.isinf(value):
+                return high is None if value > 0 else low is None
+            exact = Fraction(value)
+            return (low is None or exact >= Fraction(str(low))) and (high is None or exact <= Fraction(str(high)))
+
+        runs = [(a, b) for a, b, running in self._intervals(self._state_point(), self._running) if running]
+        both = [(max(0, min(b, d) - max(a, c)), good) for a, b in runs for c, d, good in self._intervals(name, inside)]
+        known = sum(us for us, _ in both) // SECOND
+        return known, "" if low is None and high is None else sum(us for us, good in both if good) // SECOND
 
     def _late(self, text: str, source_hour: int, rows: list[Row]) -> str:
         minutes = {_time(r) % HOUR // MINUTE for r in rows if not r.quality & BAD}

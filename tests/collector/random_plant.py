@@ -8,6 +8,7 @@ crashes.
 from __future__ import annotations
 
 import random
+import re
 import struct
 import tomllib
 from collections.abc import Sequence
@@ -41,6 +42,7 @@ type = "f64"
 key_parameter = true
 low = 0
 high = 80
+LIMITS_OF_TEMP
 node = "ns=2;s=d"
 [[points.point]]
 name = "program"
@@ -64,6 +66,7 @@ name = "power"
 type = "f32"
 key_parameter = true
 high = 50
+LIMITS_OF_POWER
 node = "ns=2;s=a"
 [[points.point]]
 name = "parts"
@@ -93,11 +96,14 @@ type = "f64"
 key_parameter = true
 low = "0.5"
 high = 9000
+LIMITS_OF_SPEED
 node = "ns=2;s=c"
 [[points.point]]
 name = "parts"
 type = "i64"
 role = "output"
+key_parameter = true
+LIMITS_OF_PARTS
 node = "ns=2;s=d"
 [[points.point]]
 name = "door"
@@ -145,8 +151,17 @@ TEXTS = (
 )
 
 
-def register(revision: int, first_hour: int) -> str:
+def limits(rnd: random.Random) -> str:
+    """Specification limits of a point, or some of them; on the values that occur, beside them, far away."""
+    numbers = [0.5, 80.0, 0.1, rnd.uniform(-5, 100), rnd.uniform(-5, 100), 2, 40, -1e300]
+    low, high = sorted((rnd.choice(numbers), rnd.choice([*numbers, 1e9, 2**64])))
+    kept = rnd.choice((("low", "high"), ("low", "high"), ("low",), ("high",), ()))
+    return "\n".join(f'spec_{side} = "{limit!r}"' for side, limit in (("low", low), ("high", high)) if side in kept)
+
+
+def register(revision: int, first_hour: int, seed: int = 0) -> str:
     """The first register, or the second: NEW comes, GONE goes, W2 is asked more often, temp may be hotter, a closure is known."""
+    rnd = random.Random(f"{seed} {revision}")
     devices = [
         ("W1", "L1", "lathe", 60),
         ("W2", "L2", "lathe", 60 if revision == 1 else 10),
@@ -168,7 +183,8 @@ def register(revision: int, first_hour: int) -> str:
     lathe = LATHE.replace("KEY", "false" if revision == 1 else "true").replace(
         "high = 80", f"high = {70 + 10 * revision}"
     )
-    text += lathe + (MILL if revision == 1 else MILL.replace('"0.5"', '"1.5"')) + MAZAK
+    sets = lathe + (MILL if revision == 1 else MILL.replace('"0.5"', '"1.5"')) + MAZAK
+    text += re.sub(r"LIMITS_OF_\w+", lambda _: limits(rnd), sets)
     for device, line, points, interval in devices:
         text += f'[[device]]\nid = "{device}"\nname = "{device}"\nline = "{line}"\nin_service_from = 2026-01-01\ninterval_s = {interval}\n'
         if device == "OLD":  # midnight in the plant, 16:00 UTC: in the middle of the run
@@ -191,6 +207,7 @@ class RandomPlant:
 
     def __init__(self, driver: Driver, seed: int) -> None:
         self.driver = driver
+        self.seed = seed
         self.random = random.Random(seed)
         self.revisions: list[Revision] = []
         self.identities: list[tuple[int, str, int, str]] = []
@@ -205,7 +222,7 @@ class RandomPlant:
 
     def apply(self, revision: int) -> None:
         """The next register, in force from now."""
-        text = register(revision, self.first_hour)
+        text = register(revision, self.first_hour, self.seed)
         rev = self.driver.register(text)
         at_us = self.driver.clock.now_us() // 1000 * 1000
         self.revisions.append(Revision(rev, at_us, tomllib.loads(text)))

@@ -54,7 +54,7 @@ async def test_each_entry_is_told_in_plant_time(tmp_path: Path) -> None:
     assert "2026-11-18 08:00–09:00 · 2 台 · 成功 1，失败 1，丢失 0，迟到 0" in seals[0]
     assert seals[-1].startswith("2026-11-18 ")
     assert "至 2026-11-22 12:00 未运行 · 2 台" in seals[-1]
-    assert texts["register"] == "第 2 版 · 2 台 · 新增 B · test"
+    assert texts["register"] == "第 2 版 · 2 台 · 新增 B · 分母 M01 plant 1→2、M04 plant 1→2 · test"
     assert texts["identity"] == "A 第 1 次 · 实采 (live) · ProductName=床[1]"
     assert texts["records"] == "第 1 版 停机登记 · devices 1 · 保养"
     assert "测试机械厂" in texts["genesis"]
