@@ -9,8 +9,8 @@ Errors: `FolderError`, `LedgerError` (from collector), `ConfigError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta, timezone
 from functools import partial
 
@@ -20,19 +20,34 @@ from collector.folder import DataFolder
 from collector.ledger.entry import Entry
 from collector.ledger.log import read_lines
 from collector.ledger.merkle import leaf_hash, root
-from collector.revisions import exclusions, record_revision, record_set, registers
+from collector.register_revisions import registers
+from collector.revisions import documents, exclusions, record_frames
 from collector.store.lines import HourLines, read_hours
+from config.metric_names import TITLES
+from config.rulebook import adopted, load_shelf
 from config.ruleset import RuleSet
 from metrics.inputs import Inputs, Revision
 from metrics.registry import METRICS
-from metrics.report import Report, summarise
+from metrics.report import Report
 from metrics.result import MetricResult
 from metrics.stable_running import device_days
-from metrics.verdict import judge
+from metrics.verdicts.assess import assess
+from metrics.verdicts.evidence import evidence_of
 from metrics.window import HOUR_US, cut_off_us, hour_number, hours_of, local_day
 
 Recompute = Callable[[DataFolder, Sequence[int]], dict[int, list[str]]]
+BY_GUIDE = ("M20",)  # counts 环节 as the adopted scene guide assigns scenes to them
 CHINA = timezone(timedelta(hours=8))  # while no register says otherwise
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Computed:
+    """Everything that does not depend on the instrument, computed once: several instruments are judged by the same numbers."""
+
+    at_us: int
+    inputs: Inputs
+    results: tuple[MetricResult, ...]
+    strips: tuple[tuple[str, str], ...]
 
 
 def evaluate(
@@ -43,23 +58,49 @@ def evaluate(
     *,
     level: str | None = None,
     recompute: Recompute | None = None,
+    shelf: Mapping[str, RuleSet] | None = None,
 ) -> Report:
-    """Every metric, and every criterion in force on the day of `at_us` (of one level, where given)."""
+    """Every metric, and every criterion on the day of `at_us` (of one level, where given). shelf: None for the shipped instruments."""
+    computed = compute(folder, at_us, size, recompute=recompute)
+    return report_of(computed, rules, load_shelf(TITLES) if shelf is None else shelf).at_level(level)
+
+
+def compute(folder: DataFolder, at_us: int, size: int | None = None, *, recompute: Recompute | None = None) -> Computed:
+    """The numbers of one moment and ledger size."""
     inputs = read_inputs(folder, at_us, size, recompute=recompute)
-    results = compute_all(inputs)
-    day = local_day(at_us, inputs.tz)
-    criteria = rules.criteria_on(day, level)
-    verdicts = tuple(judge(c, c.value_on(day), results) for c in criteria)
+    return Computed(at_us, inputs, compute_all(inputs), _strips(inputs))
+
+
+def with_guide(computed: Computed, rules: RuleSet, shelf: Mapping[str, RuleSet]) -> Computed:
+    """The same numbers, those that count scenes by the guide which this instrument adopts on the day."""
+    day = local_day(computed.at_us, computed.inputs.tz)
+    guides = [adopted(rules, adoption.family, day, shelf) for adoption in rules.adopts]
+    scenes = {scene.no: scene for guide in guides if guide is not None for scene in guide.scenes}
+    if not scenes:
+        return computed
+    inputs = replace(computed.inputs, scenes=scenes)
+    known = ("minutes", "excusing", "revision")  # do not depend on the guide
+    inputs.__dict__.update({k: v for k, v in computed.inputs.__dict__.items() if k in known})
+    anew = {metric: METRICS[metric](inputs) for metric in BY_GUIDE if metric in METRICS}
+    names = dict.fromkeys(r.metric for r in computed.results)
+    of = {name: anew.get(name) or [r for r in computed.results if r.metric == name] for name in names}
+    return replace(computed, inputs=inputs, results=tuple(r for name in names for r in of[name]))
+
+
+def report_of(computed: Computed, rules: RuleSet, shelf: Mapping[str, RuleSet]) -> Report:
+    """One instrument, and those it adopts from the shelf, judged by these numbers."""
+    computed = with_guide(computed, rules, shelf)
+    inputs = computed.inputs
+    day = local_day(computed.at_us, inputs.tz)
+    own, *references = assess(rules, evidence_of(inputs, computed.results, day, {}), shelf).values()
     return Report(
-        at_us=at_us,
+        at_us=computed.at_us,
         day=day,
         end_us=inputs.end_us,
-        rules=rules,
-        results=results,
-        criteria=criteria,
-        verdicts=verdicts,
-        levels=summarise(rules, criteria, verdicts),
-        strips=_strips(inputs),
+        own=own,
+        references=tuple(references),
+        results=computed.results,
+        strips=computed.strips,
         origin_class=inputs.origin_class,
         size=inputs.ledger_size,
         root=inputs.ledger_root.hex(),
@@ -80,13 +121,14 @@ def read_inputs(
     revisions = tuple(registers(folder, len(leaves)))
     tz = _offset(revisions, at_us)
     end_us = cut_off_us(at_us, tz)
-    records, newest = record_set(folder, len(leaves)), record_revision(folder, len(leaves))
+    records = record_frames(folder, len(leaves))
     without_lines = Inputs(end_us, tz, _no_lines(folder), revisions)
     return replace(
         without_lines,
         lines=_sealed(read_hours(folder, *hours_of(without_lines.reading)), entries),
         exclusions=tuple(exclusions(folder, len(leaves))),
-        records=replace(records, rev=newest[0]) if records and newest else None,
+        records=records if records.rev else None,
+        documents=documents(folder, len(leaves)),
         down=_down(entries),
         origin_class=folder.origin_class,
         ledger_size=len(leaves),

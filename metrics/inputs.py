@@ -7,21 +7,26 @@ Definitions: docs/metrics.md §0. The protocols name what is used of the collect
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from config.records import RecordSet
+from config.documents import Document
 from config.register import Register
+from config.ruleset import Scene
 from metrics.result import MetricError, Pair, Window
-from metrics.window import DAY_US, days_of, last_days, last_months, midnight_us
+from metrics.window import DAY_US, days_of, hours_of, last_days, last_months, midnight_us
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from metrics.fields import Fields
     from metrics.minutes import Minutes
+    from metrics.networked import Contact
+    from metrics.parameter_seconds import Seconds
 
 Recompute = Callable[[Sequence[int]], dict[int, list[str]]]
 MONTHS = 3  # GS25 第十二条(二): 稳定运行≥3个月; the window of M11, M12, M13
@@ -41,6 +46,14 @@ class HourFrames(Protocol):
     def late(self) -> pl.DataFrame: ...
 
 
+class Records(Protocol):
+    """`collector.store.record_frames.RecordFrames`."""
+
+    @property
+    def rev(self) -> int: ...
+    def frame(self, kind: str) -> pl.DataFrame: ...
+
+
 class Revision(Protocol):
     """`collector.revisions.RegisterRevision`."""
 
@@ -52,6 +65,8 @@ class Revision(Protocol):
     def register(self) -> Register: ...
     @property
     def sha256(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
 
 
 class Excuse(Protocol):
@@ -93,6 +108,7 @@ class Inputs:
     """end_us: T, a plant midnight. revisions: ascending. down: [from_us, to_us) in which the collector did not run.
 
     recompute: all lines of some hours again from raw rows (`collector.recompute`); None where there are none.
+    scenes: the adopted scene guide by number (M20); empty where the rules adopt none.
     """
 
     end_us: int
@@ -100,7 +116,9 @@ class Inputs:
     lines: HourFrames
     revisions: tuple[Revision, ...]
     exclusions: tuple[Excuse, ...] = ()
-    records: RecordSet | None = None
+    records: Records | None = None
+    documents: tuple[Document, ...] = ()
+    scenes: Mapping[int, Scene] = field(default_factory=dict)
     down: tuple[tuple[int, int], ...] = ()
     origin_class: str = "live"
     ledger_size: int = 0
@@ -155,6 +173,28 @@ class Inputs:
 
         return build_minutes(self)
 
+    @cached_property
+    def fields(self) -> Fields:
+        """Columns of the D lines of every device of the register of T, over `reading`."""
+        from metrics.fields import place_lines  # noqa: PLC0415  (polars is loaded by those who count)
+
+        first, end = hours_of(self.reading)
+        return place_lines(self.lines.device, tuple(d.id for d in self.register.devices), first, end - first)
+
+    @cached_property
+    def contacts(self) -> dict[str, Contact]:
+        """What each device of the register of T showed in the thirty days."""
+        from metrics.networked import contacts_of  # noqa: PLC0415  (networked needs Inputs)
+
+        return contacts_of(self)
+
+    @cached_property
+    def parameter_seconds(self) -> dict[tuple[str, str], Seconds]:
+        """(device, point) of the register's key parameters -> seconds over the three months."""
+        from metrics.parameter_seconds import parameter_seconds  # noqa: PLC0415  (parameter_seconds needs Inputs)
+
+        return parameter_seconds(self)
+
     def digests(self) -> tuple[tuple[str, str], ...]:
         """What the numbers rest on."""
         return (
@@ -180,20 +220,37 @@ class Inputs:
         )
 
     def denominators(self, window: Window, count: Callable[[Register, int], int]) -> tuple[Pair, ...]:
-        """Smallest, largest and first member count over the days of the window (docs/metrics.md §0)."""
+        """Smallest, largest and first member count over the days of the window; sum / days is the mean over time (docs/metrics.md §0).
+
+        `count` may ask for a revision and for who is in service, nothing else: it is called once per change of these.
+        """
         counts = []
+        known: dict[tuple[int, int], int] = {}  # nothing moves but with a revision, or a device's service
         for day in days_of(window, self.tz):
             end_us = midnight_us(day, self.tz) + DAY_US
             revision = self.revision_before(end_us)
             if revision is not None:
-                counts.append(count(revision.register, end_us))
+                key = (revision.rev, bisect_left(self._service_turns[revision.rev], end_us))
+                if key not in known:
+                    known[key] = count(revision.register, end_us)
+                counts.append(known[key])
         if not counts:
             return ()
         return (
             ("denominator_min", min(counts)),
             ("denominator_max", max(counts)),
             ("denominator_start", counts[0]),
+            ("denominator_sum", sum(counts)),
+            ("denominator_days", len(counts)),
         )
+
+    @cached_property
+    def _service_turns(self) -> dict[int, list[int]]:
+        """Per revision, when a device's service begins or ends, ascending."""
+        return {
+            r.rev: sorted({at for d in r.register.devices for at in r.register.in_service_us(d)})
+            for r in self.revisions
+        }
 
     def _closure(self, index: int) -> Excusing:
         register = self.register

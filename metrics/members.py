@@ -6,10 +6,13 @@ An empty set is `insufficient_data` with bounds 0/0: it never passes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from metrics.inputs import Inputs
 from metrics.result import Bound, Member, MetricResult, Pair, Status, Window
 
 NO_REGISTER = "窗口结束前没有生效的台账 (no register revision in force before the window's end)"
+NO_REPRESENTATIVE_LINE = "台账没有标出代表产线 (no line has representative = true)"
 VERSION = 1
 
 
@@ -55,5 +58,17 @@ def without_register(metric: str, scope: str, window: Window, inputs: Inputs) ->
 
 def without_representative_line(metric: str, window: Window, inputs: Inputs) -> MetricResult:
     """The result of a metric of 代表产线 when the register marks none."""
-    note = "台账没有标出代表产线 (no line has representative = true)"
-    return ratio_of_members(metric, "line:-", window, inputs, (), notes=(note,))
+    return ratio_of_members(metric, "line:-", window, inputs, (), notes=(NO_REPRESENTATIVE_LINE,))
+
+
+def by_line_and_plant(
+    metric: str, window: Window, inputs: Inputs, count: Callable[[str, frozenset[str]], MetricResult]
+) -> list[MetricResult]:
+    """`count(scope, lines)` once per representative line (`line:<id>`) and once over all lines (`plant`)."""
+    if inputs.revision is None:
+        return [without_register(metric, scope, window, inputs) for scope in ("line:-", "plant")]
+    lines = inputs.register.lines
+    results = [count(f"line:{x.id}", frozenset({x.id})) for x in lines if x.representative]
+    if not results:
+        results = [without_representative_line(metric, window, inputs)]
+    return [*results, count("plant", frozenset(x.id for x in lines))]

@@ -13,12 +13,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from config.register import Calendar, Device, Register
+from metrics.fields import Counts, place_lines
 from metrics.inputs import HourFrames, Inputs
 from metrics.result import Window
 from metrics.window import HOUR_US, hours_of
 
 Masks = NDArray[np.uint64]
-Counts = NDArray[np.int64]
 
 FULL = (1 << 60) - 1
 MINUTE_US = 60_000_000
@@ -83,23 +83,18 @@ def silent_minutes(covered: Masks, owed: Masks) -> Counts:
     return out
 
 
-def matrix(frame: pl.DataFrame, minutes: Minutes, column: str, absent: int) -> Counts:
-    """One integer column of D lines as [device, hour]; `absent` where there is no line or no value."""
-    out = np.full(minutes.owed.shape, absent, np.int64)
-    rows, columns, values = _placed(frame, minutes.devices, minutes.first_hour, minutes.owed.shape[1], column)
-    out[rows, columns] = values.fill_null(absent).cast(pl.Int64).to_numpy()
-    return out
+def field(inputs: Inputs, part: Minutes, column: str) -> Counts:
+    """One integer column of D lines for the devices and hours of a part; `ABSENT` where there is no line or no value."""
+    return inputs.fields.part(column, part.devices, part.first_hour, part.owed.shape[1])
 
 
 def build_minutes(inputs: Inputs) -> Minutes:
     """All masks over `inputs.reading` for every device of the register of T."""
-    first, end = hours_of(inputs.reading)
-    devices = tuple(d.id for d in inputs.register.devices)
-    shape = (len(devices), end - first)
+    fields = inputs.fields
+    devices, first, shape = fields.devices, fields.first_hour, (len(fields.devices), fields.hours)
     covered, present = np.zeros(shape, np.uint64), np.zeros(shape, np.bool_)
-    rows, columns, values = _placed(inputs.lines.device, devices, first, shape[1], "covered")
-    covered[rows, columns] = values.cast(pl.UInt64).to_numpy()
-    present[rows, columns] = True
+    covered[fields.rows, fields.columns] = fields.lines["covered"].cast(pl.UInt64).to_numpy()
+    present[fields.rows, fields.columns] = True
     down = np.zeros(shape[1], np.uint64)
     for from_us, to_us in inputs.down:
         down |= _span(from_us // MINUTE_US, to_us // MINUTE_US, first, shape[1])
@@ -115,22 +110,13 @@ def any_not_live(device: pl.DataFrame, window: Window) -> bool:
     return not device.filter(not_live).is_empty()
 
 
-def _placed(
-    frame: pl.DataFrame, devices: tuple[str, ...], first: int, hours: int, column: str
-) -> tuple[Counts, Counts, pl.Series]:
-    place = pl.DataFrame({"device": devices, "row": range(len(devices))}, {"device": pl.String, "row": pl.Int64})
-    within = frame.filter((pl.col("hour") >= first) & (pl.col("hour") < first + hours))
-    placed = within.select("device", "hour", column).join(place, on="device", how="inner")
-    return placed["row"].to_numpy(), (placed["hour"] - first).to_numpy(), placed[column]
-
-
 def _late(lines: HourFrames, devices: tuple[str, ...], first: int, hours: int) -> Masks:
     out = np.zeros((len(devices), hours), np.uint64)
     timely = lines.late.filter(
         (pl.col("hour") < first + hours) & (pl.col("hour") - pl.col("source_hour") <= LATE_HOURS)
     ).select("device", pl.col("source_hour").alias("hour"), "minutes")
-    rows, columns, values = _placed(timely, devices, first, hours, "minutes")
-    np.bitwise_or.at(out, (rows, columns), values.cast(pl.UInt64).to_numpy())
+    placed = place_lines(timely, devices, first, hours)
+    np.bitwise_or.at(out, (placed.rows, placed.columns), placed.lines["minutes"].cast(pl.UInt64).to_numpy())
     return out
 
 

@@ -1,10 +1,8 @@
-"""生产装备数控化率 (M05) and 关键工序数控化率 (M06): NC equipment, on paper and proven at run time.
+"""数控: NC equipment, on paper and proven at run time: the core of M05 and M06.
 
-M05 = NC production devices / production devices of a representative line. M06 reading A (gate) = NC production devices in key
-processes / production devices in key processes; B over the line; C counts processes. lower: `nc`, a controller on paper and
-proof at run time in 30 days (automatic mode ran, or a program number was read); value: `nc` and run-time proof; upper = declared = `nc`.
-Undetermined: no representative line, nothing to count. Integers: docs/metrics.md.
-Source: GS25 第十二条(三)3, (四)3; catalogue §4.1.
+lower: `nc`, a controller on paper and proof at run time in 30 days (automatic mode ran, or a program number was read);
+value: `nc` and run-time proof; upper = declared = `nc`. A monitoring retrofit is 数字化, not 数控.
+In: `Inputs`, the lines of a scope. Out: the ratio over production devices, of key processes alone where asked. Integers: docs/metrics.md.
 """
 
 from __future__ import annotations
@@ -15,46 +13,20 @@ import polars as pl
 
 from config.register import Device, Register
 from metrics.inputs import Inputs, in_service_at_end
-from metrics.members import ratio_of_members, without_register, without_representative_line
+from metrics.members import ratio_of_members
 from metrics.result import Member, MetricResult, Pair
 from metrics.window import hours_of
 
 
-def production_equipment_nc_rate(inputs: Inputs) -> list[MetricResult]:
-    """M05 生产装备数控化率, one result per representative line."""
-    if inputs.revision is None:
-        return [without_register("M05", "line:-", inputs.thirty_days, inputs)]
-    proof = _proof(inputs)
-    lines = [line for line in inputs.register.lines if line.representative]
-    if not lines:
-        return [without_representative_line("M05", inputs.thirty_days, inputs)]
-    return [_nc_ratio("M05", f"line:{line.id}", inputs, proof, {line.id}, key_only=False) for line in lines]
-
-
-def key_process_nc_rate(inputs: Inputs) -> list[MetricResult]:
-    """M06 关键工序数控化率: one result per representative line, and one over the plant."""
-    if inputs.revision is None:
-        return [without_register("M06", s, inputs.thirty_days, inputs) for s in ("line:-", "plant")]
-    proof = _proof(inputs)
-    register = inputs.register
-    results = [
-        _nc_ratio("M06", f"line:{line.id}", inputs, proof, {line.id}, key_only=True)
-        for line in register.lines
-        if line.representative
-    ]
-    if not results:
-        results = [without_representative_line("M06", inputs.thirty_days, inputs)]
-    return [*results, _nc_ratio("M06", "plant", inputs, proof, {x.id for x in register.lines}, key_only=True)]
-
-
 @dataclass(frozen=True, slots=True)
-class _Proof:
+class NcProof:
     """Run-time facts per device over the window: seconds in automatic mode, good readings of a program number."""
 
     auto_s: dict[str, int]
     program_ok: dict[str, int]
 
     def member(self, device: Device, *, key: bool) -> Member:
+        """The device as a member of the denominator."""
         auto_s, program_ok = self.auto_s.get(device.id, 0), self.program_ok.get(device.id, 0)
         runtime = auto_s > 0 or program_ok > 0
         value = device.nc and runtime
@@ -69,7 +41,8 @@ class _Proof:
         return Member(device.id, device.name, lower, value, device.nc, why, facts)
 
 
-def _proof(inputs: Inputs) -> _Proof:
+def nc_proof(inputs: Inputs) -> NcProof:
+    """What the lines of 30 days say of every device."""
     first, end = hours_of(inputs.thirty_days)
     within = (pl.col("hour") >= first) & (pl.col("hour") < end)
     auto = inputs.lines.device.filter(within).group_by("device").agg(pl.col("auto_s").sum())
@@ -88,15 +61,16 @@ def _proof(inputs: Inputs) -> _Proof:
         .group_by("device")
         .agg(pl.col("ok").sum())
     )
-    return _Proof(
+    return NcProof(
         dict(zip(auto["device"].to_list(), auto["auto_s"].to_list(), strict=True)),
         dict(zip(program["device"].to_list(), program["ok"].to_list(), strict=True)),
     )
 
 
-def _nc_ratio(
-    metric: str, scope: str, inputs: Inputs, proof: _Proof, lines: set[str], *, key_only: bool
+def nc_ratio(
+    metric: str, scope: str, inputs: Inputs, proof: NcProof, lines: set[str], *, key_only: bool
 ) -> MetricResult:
+    """NC production devices over production devices of these lines, in service at T."""
     window = inputs.thirty_days
 
     def chosen(register: Register, end_us: int) -> list[Device]:

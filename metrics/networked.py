@@ -1,9 +1,9 @@
-"""设备联网率 (M01) and 主要数控设备和大型加工中心全部联网 (M03): which machines were really heard from.
+"""联网: which machines were really heard from in 30 days: the core of M01, M02, M03 and of the classes of M23.
 
 networked = connection, coverage >= 90/100 of the obligated minutes of 30 days, >= 7 obligated days, at most 24 obligated
-hours silent before T, some value changed. Numerator: networked devices; denominator: devices in service at T with
-`production` (M01) or `major_nc`/`machining_centre` (M03). Excused minutes: closures and exclusions entered within 72 h.
-Undetermined: no such device, no register. Exact integers: docs/metrics.md. Source: catalogue §4.1; 90 mirrors GB/T 37393-2019 §6.1.
+hours silent before T, some value changed. Excused minutes: closures and exclusions entered within 72 h.
+In: `Inputs` and which devices. Out: one `Contact` per device, or the ratio over them. Exact integers: docs/metrics.md, M01.
+Source: catalogue §4.1; 90 mirrors GB/T 37393-2019 §6.1.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import polars as pl
 from config.register import Device, Register
 from metrics.inputs import Inputs, in_service_at_end
 from metrics.members import ratio_of_members, without_register
-from metrics.minutes import Minutes, by_day, count, matrix, silent_minutes
+from metrics.minutes import Minutes, by_day, count, field, silent_minutes
 from metrics.result import Member, MetricResult, Pair
 from metrics.window import hours_of
 
@@ -27,18 +27,44 @@ MIN_DAYS = 7
 MAX_SILENT_MIN = 24 * 60
 
 
-def device_network_ratio(inputs: Inputs) -> list[MetricResult]:
-    """M01 设备联网率 over all production equipment of the plant. Shown; no instrument here judges it."""
-    return [_ratio("M01", inputs, lambda d: d.production)]
+def network_ratio(metric: str, inputs: Inputs, chosen: Callable[[Device], bool]) -> MetricResult:
+    """Networked devices over devices in service at T, of those chosen; scope plant."""
+    window = inputs.thirty_days
+    if inputs.revision is None:
+        return without_register(metric, "plant", window, inputs)
 
+    def members_of(register: Register, end_us: int) -> list[Device]:
+        return [d for d in register.devices if chosen(d) and in_service_at_end(register, d.id, end_us)]
 
-def major_nc_networked(inputs: Inputs) -> list[MetricResult]:
-    """M03: 主要数控设备和大型加工中心. Met only when all are networked and there is at least one."""
-    return [_ratio("M03", inputs, lambda d: d.major_nc or d.machining_centre)]
+    found = contacts(inputs, members_of(inputs.register, window.end_us))
+    members = tuple(c.member() for c in found)
+    silent = [m.id for c, m in zip(found, members, strict=True) if c.device.connection is not None and not m.value]
+    sensitivity: list[Pair] = []
+    for percent in SENSITIVITY_PERCENT:
+        flags = [c.flags(percent) for c in found]
+        sensitivity.append((f"lower_at_{percent}", sum(f[0] for f in flags)))
+        sensitivity.append((f"value_at_{percent}", sum(f[1] for f in flags)))
+    return ratio_of_members(
+        metric,
+        "plant",
+        window,
+        inputs,
+        members,
+        declared=sum(c.device.connection is not None for c in found),
+        exclusions=inputs.excuses_of(frozenset(m.id for m in members), window),
+        parameters=(
+            ("coverage_min_percent", COVERAGE_PERCENT),
+            ("min_obligated_days", MIN_DAYS),
+            ("max_silent_min", MAX_SILENT_MIN),
+            *sensitivity,
+            ("configured_not_networked", ",".join(silent)),
+            *inputs.denominators(window, lambda r, at: len(members_of(r, at))),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Contact:
+class Contact:
     """The integers of one device over the window (docs/metrics.md, M01). Pairs are (covered, obligated) minutes."""
 
     device: Device
@@ -58,18 +84,16 @@ class _Contact:
         """(lower, value, upper) at one coverage percent."""
         configured = self.device.connection is not None
         heard = configured and self.changed >= 1
-        lower = (
-            heard and self.days >= MIN_DAYS and _reaches(self.lower, percent) and self.silent_lower <= MAX_SILENT_MIN
-        )
+        lower = heard and self.days >= MIN_DAYS and reaches(self.lower, percent) and self.silent_lower <= MAX_SILENT_MIN
         value = lower or (
             heard
             and self.value_days >= MIN_DAYS
-            and _reaches(self.value, percent)
+            and reaches(self.value, percent)
             and self.silent_value <= MAX_SILENT_MIN
         )
         nobody_watched = self.lower[1] > self.value[1]
         possible = (
-            _reaches(self.upper, percent)
+            reaches(self.upper, percent)
             and self.silent_upper <= MAX_SILENT_MIN
             and (self.changed >= 1 or nobody_watched)
         )
@@ -81,7 +105,7 @@ class _Contact:
             ("not_configured", self.device.connection is None),
             ("no_obligation", self.lower[1] == 0),
             ("pending", self.days < MIN_DAYS),
-            ("coverage", not _reaches(self.lower, COVERAGE_PERCENT)),
+            ("coverage", not reaches(self.lower, COVERAGE_PERCENT)),
             ("silent", self.silent_lower > MAX_SILENT_MIN),
             ("no_change", self.changed < 1),
         )
@@ -105,49 +129,21 @@ class _Contact:
         return Member(self.device.id, self.device.name, *self.flags(COVERAGE_PERCENT), self.why(), facts)
 
 
-def _reaches(pair: tuple[int, int], percent: int) -> bool:
+def reaches(pair: tuple[int, int], percent: int) -> bool:
+    """(covered, obligated) minutes: something obligated, and at least that percent of it covered."""
     covered, obligated = pair
     return obligated > 0 and 100 * covered >= percent * obligated
 
 
-def _ratio(metric: str, inputs: Inputs, chosen: Callable[[Device], bool]) -> MetricResult:
-    window = inputs.thirty_days
-    if inputs.revision is None:
-        return without_register(metric, "plant", window, inputs)
-
-    def members_of(register: Register, end_us: int) -> list[Device]:
-        return [d for d in register.devices if chosen(d) and in_service_at_end(register, d.id, end_us)]
-
-    contacts = _contacts(inputs, members_of(inputs.register, window.end_us))
-    members = tuple(c.member() for c in contacts)
-    silent = [m.id for c, m in zip(contacts, members, strict=True) if c.device.connection is not None and not m.value]
-    sensitivity: list[Pair] = []
-    for percent in SENSITIVITY_PERCENT:
-        flags = [c.flags(percent) for c in contacts]
-        sensitivity.append((f"lower_at_{percent}", sum(f[0] for f in flags)))
-        sensitivity.append((f"value_at_{percent}", sum(f[1] for f in flags)))
-    return ratio_of_members(
-        metric,
-        "plant",
-        window,
-        inputs,
-        members,
-        declared=sum(c.device.connection is not None for c in contacts),
-        exclusions=inputs.excuses_of(frozenset(m.id for m in members), window),
-        parameters=(
-            ("coverage_min_percent", COVERAGE_PERCENT),
-            ("min_obligated_days", MIN_DAYS),
-            ("max_silent_min", MAX_SILENT_MIN),
-            *sensitivity,
-            ("configured_not_networked", ",".join(silent)),
-            *inputs.denominators(window, lambda r, at: len(members_of(r, at))),
-        ),
-    )
+def contacts(inputs: Inputs, devices: list[Device]) -> list[Contact]:
+    """The counts of these devices of the register of T, in their order."""
+    return [inputs.contacts[d.id] for d in devices]
 
 
-def _contacts(inputs: Inputs, devices: list[Device]) -> list[_Contact]:
-    """The counts of each device, in the order of the register."""
-    part = inputs.minutes.part(inputs.thirty_days, [d.id for d in devices])
+def contacts_of(inputs: Inputs) -> dict[str, Contact]:
+    """The counts of every device of the register of T (`Inputs.contacts` keeps them)."""
+    devices = inputs.register.devices
+    part = inputs.minutes.part(inputs.thirty_days)
     covered, owed = count(part.covered & part.owed).sum(axis=1), count(part.owed).sum(axis=1)
     seen, owed_seen = count(part.seen & part.owed).sum(axis=1), count(part.owed_seen).sum(axis=1)
     unseen = owed - owed_seen
@@ -159,10 +155,10 @@ def _contacts(inputs: Inputs, devices: list[Device]) -> list[_Contact]:
         silent_minutes(part.seen | part.unseen, part.owed),
     )
     late = count(part.late & ~part.covered & part.owed).sum(axis=1)
-    changed = np.maximum(matrix(inputs.lines.device, part, "points_changed", 0), 0).sum(axis=1)
+    changed = np.maximum(field(inputs, part, "points_changed"), 0).sum(axis=1)
     causes = _causes(inputs, part)
-    return [
-        _Contact(
+    return {
+        device.id: Contact(
             device=device,
             lower=(int(covered[i]), int(owed[i])),
             value=(int(seen[i]), int(owed_seen[i])),
@@ -177,7 +173,7 @@ def _contacts(inputs: Inputs, devices: list[Device]) -> list[_Contact]:
             cause=causes.get(device.id, ""),
         )
         for i, device in enumerate(devices)
-    ]
+    }
 
 
 def _causes(inputs: Inputs, part: Minutes) -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 Status = Literal["ok", "insufficient_data", "not_applicable"]
 VerdictWord = Literal["met", "short", "insufficient_data", "needs_judgement", "declared_only", "not_applicable"]
+Unit = Literal["ratio", "CNY", "kgce"]
 Pair = tuple[str, int | str]
 
 VERDICT_ZH: dict[VerdictWord, str] = {
@@ -47,16 +48,14 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A fraction of counted things. Denominator 0 means: nothing to count, which never passes."""
+    """A fraction of counted things, or an amount (投资 in fen over 100). Denominator 0 means: nothing to count, which never passes."""
 
     numerator: int
     denominator: int
 
     def __post_init__(self) -> None:
-        if self.numerator < 0 or self.denominator < 0 or self.numerator > self.denominator:
-            raise MetricError(
-                f"bound: expected 0 <= numerator <= denominator, found {self.numerator}/{self.denominator}"
-            )
+        if self.numerator < 0 or self.denominator < 0:
+            raise MetricError(f"bound: expected no negative number, found {self.numerator}/{self.denominator}")
 
     def at_least(self, numerator: int, denominator: int) -> bool:
         """Not empty and not below numerator/denominator; 以上 includes the number itself."""
@@ -96,7 +95,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class MetricResult:
-    """One metric over one window and scope.
+    """One metric over one window and scope. unit: ratio (numerator <= denominator), or what the fraction is an amount of.
 
     declared: what the register says on paper (申报), None where paper says nothing. exclusions: (id, note) of each one looked
     at, counted or not. parameters: every constant and secondary figure used, printed in every pack. inputs: digests.
@@ -118,8 +117,12 @@ class MetricResult:
     simulated: bool
     status: Status
     notes: tuple[str, ...]
+    unit: Unit = "ratio"
 
     def __post_init__(self) -> None:
+        for bound in (self.lower, self.value, self.upper):
+            if self.unit == "ratio" and bound.numerator > bound.denominator:
+                raise MetricError(f"{self.metric} {self.scope}: expected numerator <= denominator, found {bound}")
         if not (self.lower.not_above(self.value) and self.value.not_above(self.upper)):
             raise MetricError(
                 f"{self.metric} {self.scope}: expected lower <= value <= upper, found {self.lower} {self.value} {self.upper}"
@@ -143,14 +146,37 @@ class MetricResult:
             "simulated": self.simulated,
             "status": self.status,
             "notes": list(self.notes),
+            "unit": self.unit,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One result as a criterion counts it: of its named members only, where it names some."""
+
+    scope: str
+    unit: Unit
+    declared: Bound | None
+    value: Bound
+    lower: Bound
+    upper: Bound
+
+    def to_json(self) -> dict[str, Any]:
+        """Integers and strings only."""
+        bounds = {"declared": self.declared, "value": self.value, "lower": self.lower, "upper": self.upper}
+        pairs = {k: [b.numerator, b.denominator] if b is not None else None for k, b in bounds.items()}
+        return {"scope": self.scope, "unit": self.unit, **pairs}
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One criterion judged. `numbers` is what the integers alone say; `verdict` adds that nothing simulated ever passes.
 
-    distance: how many more of `distance_unit` (machines, batches, days, challenges) the bar needs; 0 when met, None when unknown.
+    distance: how many more of `distance_unit` the bar needs; 0 when met, None when unknown. required: the bar in words.
+    needs: (id, name, why) of the things to act on, the nearest first, at least `distance` of them where they can be named.
+    warnings: what a reviewer will ask though it changes nothing (readings that disagree, a shrinking denominator).
+    by_level: (level, verdict) where the levels of one criterion differ, as an adopted instrument's do; else empty.
+    judged: the bounds that were compared, one per scope; empty where no number decides.
     """
 
     criterion: str
@@ -160,6 +186,15 @@ class Verdict:
     distance_unit: str
     why: str
     numbers: VerdictWord
+    required: str = ""
+    needs: tuple[tuple[str, str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+    by_level: tuple[tuple[str, VerdictWord], ...] = ()
+    judged: tuple[Judged, ...] = ()
+
+    def at(self, level: str) -> VerdictWord:
+        """The word at one level."""
+        return dict(self.by_level).get(level, self.verdict)
 
     def to_json(self) -> dict[str, Any]:
         """Integers, strings and booleans only."""
@@ -171,6 +206,11 @@ class Verdict:
             "distance_unit": self.distance_unit,
             "why": self.why,
             "numbers": self.numbers,
+            "required": self.required,
+            "needs": [list(n) for n in self.needs],
+            "warnings": list(self.warnings),
+            "by_level": [list(b) for b in self.by_level],
+            "judged": [j.to_json() for j in self.judged],
         }
 
 

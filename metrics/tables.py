@@ -1,6 +1,7 @@
-"""自评报告 in words: the tables of `plantproof check` and `plantproof ratio` for a terminal.
+"""自评报告 in words: what `plantproof check` and `plantproof ratio` print, readable at 80 columns.
 
-In: `Report`. Out: rich renderables. Nothing is computed here but truncated percentages: verdict and distance are the report's.
+In: `Report`. Out: rich renderables. Nothing is computed here but truncated percentages: verdict, distance and names are the report's.
+Per level: what is short first, then what lacks data, then what papers and people decide, then what is met.
 """
 
 from __future__ import annotations
@@ -8,82 +9,76 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from config.metric_names import TITLES
 from config.ruleset import Criterion
-from metrics.registry import TITLES
-from metrics.report import EVALUATED, LevelSummary, Report
-from metrics.result import VERDICT_ZH, Bound, Member, MetricResult, Verdict
-from metrics.verdict import UNIT_ZH
+from metrics.hanging import Hanging
+from metrics.report import LevelSummary, Report
+from metrics.result import VERDICT_ZH, Bound, Member, MetricResult, Verdict, VerdictWord
+from metrics.verdicts.assess import Assessment
+from metrics.verdicts.distance import needs_words
+from metrics.verdicts.measured import bound_words, failed_conditions, judged_results
+from metrics.verdicts.rows import GATE_ZH
+from metrics.verdicts.units import BY_NAME, distance_words
+from metrics.words import condition_words, why_words
 
-WHY_ZH = {
-    "ok": "计入",
-    "not_configured": "台账没有通信地址",
-    "no_obligation": "窗口内没有应采时段",
-    "pending": "应采不足 7 天",
-    "coverage": "覆盖率不足 90%",
-    "silent": "最近 24 小时应采时段无数据",
-    "no_change": "数值从未变化",
-    "not_nc": "非数控",
-    "no_runtime_proof": "没有数控运行数据",
-    "no_controller": "台账没有写控制器型号",
-    "excused": "全线免计 (不进分母)",
-    "stopped": "停机",
-    "unknown": "状态不明",
-    "mismatch": "复算与封存不符",
-    "unreadable": "原始数据没有读出",
-    "no_lot": "没有物料批",
-    "no_supplier_lot": "物料批没有供方批号",
-    "no_operation": "没有工序记录",
-    "key_process_missing": "缺关键工序",
-    "open_operation": "工序没有结束",
-    "no_operator": "没有操作者或班次",
-    "no_program": "没有程序或配方号",
-    "not_monotonic": "时间先后矛盾",
-    "no_inspection": "缺检验结果",
-    "no_shipment": "没有出入库单据",
-    "no_key_parameter": "设备没有关键参数测点",
-    "parameter_gap": "关键参数采集不足 90%",
-}
 PROVEN_SHOWN = 30
-COLOUR = {"met": "green", "short": "red", "insufficient_data": "yellow"}
+NAMES_SHOWN = 3
+MARGIN, INDENT = 13, 4  # columns
+MARK: dict[VerdictWord, tuple[str, str]] = {
+    "short": ("✘", "red"),
+    "insufficient_data": ("…", "yellow"),
+    "declared_only": ("◇", "cyan"),
+    "needs_judgement": ("?", "cyan"),
+    "not_applicable": ("–", "dim"),
+    "met": ("✔", "green"),
+}
 
 
-def level_tables(report: Report, *, why: bool) -> Iterator[RenderableType]:
-    """One table per level: evaluated criteria; the others as a count, by name with `why`."""
-    verdicts = {v.criterion: v for v in report.verdicts}
-    criteria = {c.id: c for c in report.criteria}
+def level_lists(report: Report) -> Iterator[RenderableType]:
+    """Every criterion of every level of the report."""
     for level in report.levels:
-        mine = [criteria[i] for i in level.criteria]
-        table = Table(title=f"\n{level.title} · 已评估 {level.evaluated} / 共 {level.total}", title_justify="left")
-        table.add_column("要求与条款", overflow="fold")
-        table.add_column("判定", no_wrap=True)
-        table.add_column("下限 · 实测 · 上限", no_wrap=True)
-        table.add_column("差", no_wrap=True)
-        for criterion in mine:
-            verdict = verdicts[criterion.id]
-            if verdict.verdict in EVALUATED:
-                table.add_row(*_row(criterion, verdict, report))
-        yield table
-        yield Text(_rest(level, mine, verdicts))
-        if why:
-            for criterion in mine:
-                yield Text(f"  {criterion.article} {criterion.title}：{verdicts[criterion.id].why}")
-                yield Text(f"      “{criterion.quote}”", style="dim")
+        yield level_heading(level, report.own)
+        yield from criteria_lines(report.own, level, report)
+
+
+def level_heading(level: LevelSummary, assessment: Assessment) -> Text:
+    """`基础级智能工厂  差距 · 共 24 条：差距 3，仅申报 8 …`."""
+    verdict = assessment.verdict
+    words = [verdict[c].at(level.id) for c in level.criteria]
+    counted = "，".join(f"{VERDICT_ZH[w]} {words.count(w)}" for w in MARK if w in words)
+    word = f"{level.title}  {VERDICT_ZH[level.verdict]}"
+    return Text.assemble("\n", (word, f"bold {MARK[level.verdict][1]}"), f" · 共 {len(words)} 条：{counted}\n")
+
+
+def criteria_lines(
+    assessment: Assessment, level: LevelSummary, report: Report, indent: int = 0
+) -> Iterator[RenderableType]:
+    """The criteria of a level, the pressing ones first; those of an adopted instrument below the one that refers to it."""
+    criteria = {c.id: c for c in assessment.criteria}
+    order = list(MARK)
+    for criterion in sorted(
+        (criteria[i] for i in level.criteria), key=lambda c: order.index(assessment.verdict[c.id].at(level.id))
+    ):
+        verdict = assessment.verdict[criterion.id]
+        yield Hanging(_margin(verdict, level.id, indent), MARGIN + indent, _criterion(criterion, verdict, report))
+        if criterion.judged_by == "reference":
+            yield from _referred(criterion, level, assessment, report)
 
 
 def result_table(result: MetricResult, *, why: bool) -> Iterator[RenderableType]:
     """One result: its three bounds, and with `why` every member."""
     title = f"{TITLES.get(result.metric, result.metric)} {result.metric} · {result.scope}"
     table = Table(title=title, title_justify="left")
-    for heading in ("", "分子 / 分母", "比例 (截断)"):
+    for heading in ("", "分子 / 分母", "比例（截断）" if result.unit == "ratio" else "数额"):
         table.add_column(heading)
-    rows = (("下限 (可证明)", result.lower), ("实测", result.value), ("上限", result.upper), ("申报", result.declared))
+    rows = (("下限（可证明）", result.lower), ("实测", result.value), ("上限", result.upper), ("申报", result.declared))
     for label, bound in rows:
         if bound is not None:
-            table.add_row(label, _fraction(bound), bound.percent)
+            amount = bound.percent if result.unit == "ratio" else bound_words(bound, result.unit)
+            table.add_row(label, _fraction(bound), amount)
     yield table
     for note in result.notes:
         yield Text(f"  {note}")
@@ -101,54 +96,91 @@ def member_lines(result: MetricResult) -> Iterator[RenderableType]:
             bounds = "，".join(
                 f"{word}{'计入' if f else '不计'}" for word, f in (("实测", member.value), ("上限", member.upper))
             )
-            reason = WHY_ZH.get(member.why, member.why)
-            yield Text(f"  ✘ {_called(member)}：{reason}（{bounds}）")
+            yield Text(f"  ✘ {called(member)}：{why_words(member.why)}（{bounds}）")
             facts = " ".join(f"{name}={value}" for name, value in member.facts if value != "")
             if facts:
                 yield Text(f"      {facts}", style="dim")
-    proven = [_called(m) for m in result.members if m.lower]
+    proven = [called(m) for m in result.members if m.lower]
     if proven:
         more = f" 等 {len(proven)} 项" if len(proven) > PROVEN_SHOWN else ""
         yield Text(f"  ✔ {'、'.join(proven[:PROVEN_SHOWN])}{more}")
 
 
-def _called(member: Member) -> str:
+def called(member: Member) -> str:
+    """`CNC-07 七号车床`."""
     return member.id if member.name in ("", member.id) else f"{member.id} {member.name}"
 
 
-def results_of(report: Report, criterion: Criterion) -> list[MetricResult]:
-    """The results that decide a criterion."""
-    return [r for r in report.results if r.metric == criterion.metric and r.scope.partition(":")[0] == criterion.scope]
+def three_words(result: MetricResult) -> str:
+    """`L1：申报 8/10 (80.0 %) · 实测 … · 可证明 …`."""
+    place = "" if result.scope == "plant" else f"{result.scope.partition(':')[2]}："
+    pairs = (("申报", result.declared), ("实测", result.value), ("可证明", result.lower))
+    return place + " · ".join(f"{label} {bound_words(b, result.unit) if b is not None else '—'}" for label, b in pairs)
 
 
-def _row(criterion: Criterion, verdict: Verdict, report: Report) -> tuple[str, str, str, str]:
-    wanted = criterion.value_on(report.day)
-    demand = f"{criterion.title}\n{criterion.article} {wanted.as_written if wanted else ''}"
-    numbers = "\n".join(_three(r) for r in results_of(report, criterion))
-    distance = f"{verdict.distance} {UNIT_ZH.get(verdict.distance_unit, '')}" if verdict.distance else ""
-    return escape(demand), verdict_words(verdict), numbers, distance
-
-
-def _three(result: MetricResult) -> str:
-    place = "" if result.scope == "plant" else f"{result.scope.partition(':')[2]}\n"
-    bounds = (result.lower, result.value, result.upper)
-    return f"{place}{' · '.join(_fraction(b) for b in bounds)}\n{' · '.join(b.percent for b in bounds)}"
-
-
-def verdict_words(verdict: Verdict) -> str:
-    """达标; of simulated data what the numbers alone say, marked as such."""
+def _margin(verdict: Verdict, level: str, indent: int) -> Text:
+    word = verdict.at(level)
+    mark, colour = MARK[word]
+    label = VERDICT_ZH[word]
     if verdict.simulated and verdict.numbers == "met":
-        return "[yellow]数字达标（模拟）[/]"
-    mark = "（模拟）" if verdict.simulated else ""
-    return f"[{COLOUR.get(verdict.verdict, 'default')}]{VERDICT_ZH[verdict.verdict]}{mark}[/]"
+        label, colour = "数字达标", "yellow"  # what the numbers alone say; a line beside it says that it does not count
+    return Text(f"{' ' * indent}{mark} {label}", style=colour)
 
 
-def _rest(level: LevelSummary, criteria: list[Criterion], verdicts: dict[str, Verdict]) -> str:
-    counts = {
-        word: sum(verdicts[c.id].verdict == word for c in criteria) for word in ("declared_only", "needs_judgement")
-    }
-    left = "，".join(f"{VERDICT_ZH[word]} {n} 条" for word, n in counts.items() if n)  # type: ignore[index]
-    return f"  数字判定的 {level.evaluated} 条中达标 {level.met} 条" + (f"；{left}，本系统不打分" if left else "")
+def _criterion(criterion: Criterion, verdict: Verdict, report: Report) -> list[Text]:
+    gate = f"（{GATE_ZH[criterion.gate]}）" if criterion.gate in GATE_ZH else ""
+    lines = [
+        Text.assemble((f"{criterion.title}{gate}", "bold"), f"  {criterion.article}  ", (criterion.id, "dim")),
+        Text(f"要求：{verdict.required}"),
+    ]
+    to_do = _to_do(verdict)
+    if criterion.judged_by == "metric":
+        lines += _measured(criterion, verdict, report)
+    elif not (to_do and verdict.distance_unit == "document"):  # else the line below says the same
+        lines.append(Text(verdict.why))
+    return [*lines, *to_do, *(Text(f"注意：{w}", style="yellow") for w in verdict.warnings)]
+
+
+def _measured(criterion: Criterion, verdict: Verdict, report: Report) -> list[Text]:
+    results = judged_results(criterion, report.results)
+    lines = []
+    for result in results:
+        if result.value.denominator:
+            lines.append(Text(three_words(result)))
+        if result.status != "ok":
+            notes = result.notes or ("没有可计的对象；没有数据不算达标",)
+            place = "" if result.scope in ("plant", "line:-") else f"{result.scope.partition(':')[2]}："
+            lines += [Text(place + note, style="dim") for note in notes]
+        facts = dict(result.parameters)
+        lines += [Text(condition_words(name, facts), style="red") for name in failed_conditions(result)]
+    if not results:
+        lines.append(Text(verdict.why, style="dim"))
+    if verdict.simulated:
+        lines.append(Text("数据非实采（模拟或回放），不能判为达标", style="yellow"))
+    return lines
+
+
+def _to_do(verdict: Verdict) -> list[Text]:
+    """What to act on, by name: only what is not met yet."""
+    if verdict.verdict not in ("short", "insufficient_data") or verdict.numbers == "met":
+        return []
+    words = distance_words(verdict.distance, verdict.distance_unit)
+    label = f"还差 {words}" if words else "还缺" if verdict.needs else ""
+    if not verdict.needs:
+        return [Text(label, style="red")] if label else []
+    named = needs_words(verdict.needs, NAMES_SHOWN, by_id=verdict.distance_unit not in BY_NAME)
+    return [Text(f"{label}：{named}", style="red")]
+
+
+def _referred(
+    criterion: Criterion, level: LevelSummary, assessment: Assessment, report: Report
+) -> Iterator[RenderableType]:
+    """The adopted instrument's criteria at the same level."""
+    named = dict(assessment.adopted).get(criterion.adopts or "")
+    nested = next((a for a in report.references if a.rules.id == named), None)
+    summary = next((x for x in nested.levels if x.id == level.id), None) if nested else None
+    if nested is not None and summary is not None:
+        yield from criteria_lines(nested, summary, report, indent=INDENT)
 
 
 def _fraction(bound: Bound) -> str:

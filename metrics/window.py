@@ -52,6 +52,12 @@ def last_days(at_us: int, days: int, tz: timezone) -> Window:
     return Window(end - days * DAY_US, end)
 
 
+def last_whole_month(at_us: int, tz: timezone) -> Window:
+    """The newest calendar month of plant days that had ended at T."""
+    end = local_day(cut_off_us(at_us, tz), tz).replace(day=1)
+    return Window(midnight_us(months_before(end, 1), tz), midnight_us(end, tz))
+
+
 def days_of(window: Window, tz: timezone) -> list[date]:
     """The local days whose midnights lie in the window, ascending."""
     first = local_day(window.start_us, tz)

@@ -1,37 +1,51 @@
-"""Case files: hour lines, register and records in, integers out, in words a plant engineer can check by hand.
+"""Case files: hour lines, register, records and documents in, integers out, in words a plant engineer can check by hand.
 
 In: `cases/*.yaml`. Out: `Inputs` for the metrics, and the same as a language-neutral vector (tests/vectors/metrics/*.json)
 whose lines are texts with `{hour}` (and `{source}` = hour - lag) to be put in for `hours` hours from `first_hour`.
+`records`: kind -> rows, each a list in the order of the kind's columns or a table by column name, cells as a clerk writes them;
+a key given again completes or repeats (docs/format/records.md); `entered` in a table: when the row came in (else: long ago);
+a table cell that is a list: a row of each; `repeat: {days: 7, times: 12, on: day}`: the day moved on, `{n}` in a cell counts.
+`scenes`: number of the adopted guide -> its 环节 (M20).
+`documents`: tables {id, kind, issued_on, valid_until, years, level, criteria}. Register tables stand in the register's `body`.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+import itertools
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import yaml
 
+from collector.store.record_frames import RecordFrames, frame_of_rows
+from config.documents import Document
 from config.load import parse_register
-from config.records import COLUMNS, RecordSet, parse_records
+from config.record_cells import take
+from config.record_kinds import KINDS, Kind
 from config.register import Register
+from config.ruleset import Scene
 from metrics.inputs import Inputs
+from metrics.registry import METRICS
+from metrics.result import MetricResult
 from metrics.window import cut_off_us, hour_text
 
 CASES = Path(__file__).parent / "cases"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FULL = "f" * 15
+ALWAYS = ("batches", "operations", "lots", "inspections", "shipments")  # files of every records folder
 
 DEVICE = (
     "device hour register_rev origin in_service_s covered polls_ok polls_failed values_bad losses late gap_s cause "
     "run_s stop_s unknown_s output_delta auto_s points_changed identity_rev presence_commit process_commit"
 ).split()
-PARAMETER = "device hour point covered ok bad".split()
+PARAMETER = "device hour point covered ok bad run_ok_s run_in_s".split()
 LATE = "device hour source_hour minutes count commit".split()
 TEXT = {"device", "point", "origin", "cause", "presence_commit", "process_commit", "commit"}
 
@@ -42,6 +56,7 @@ class Revision:
     effective_us: int
     register: Register
     sha256: str
+    reason: str = "测试"
 
 
 @dataclass(frozen=True)
@@ -101,8 +116,10 @@ def vector_of(case: dict[str, Any]) -> dict[str, Any]:
         "exclusions": [_exclusion(i, x) for i, x in enumerate(case.get("exclusions", []))],
         "down": [[us(d["hour"]) // 3_600_000_000, d["from_s"], d["to_s"]] for d in case.get("down", [])],
         "lines": [block for x in case.get("lines", []) for block in _blocks(x)],
-        "records": _records(case["records"]) if "records" in case else None,
+        "records": _records(case["records"], parsed[-1][1].calendar.tz) if "records" in case else None,
+        "documents": [_document(x) for x in case.get("documents", [])],
         "recomputed": case.get("recomputed"),
+        **({"scenes": {str(no): stage for no, stage in case["scenes"].items()}} if "scenes" in case else {}),
     }
 
 
@@ -134,7 +151,8 @@ def _blocks(x: dict[str, Any]) -> list[dict[str, Any]]:
 def _template(device: str, x: dict[str, Any]) -> dict[str, Any]:
     mask = minutes(x.get("minutes", "all"))
     if "point" in x:
-        return {"line": f"P,{device},{{hour}},{x['point']},{mask:015x},{x.get('ok', 60)},{x.get('bad', 0)}"}
+        counts = ",".join(str(x.get(k, d)) for k, d in (("ok", 60), ("bad", 0), ("run_ok_s", ""), ("run_in_s", "")))
+        return {"line": f"P,{device},{{hour}},{x['point']},{mask:015x},{counts}"}
     if "lag" in x:
         return {"line": f"L,{device},{{hour}},{{source}},{mask:015x},{x.get('count', 60)},c", "lag": x["lag"]}
     gap_s = 3600 - 60 * mask.bit_count()
@@ -164,14 +182,73 @@ def _template(device: str, x: dict[str, Any]) -> dict[str, Any]:
     return {"line": f"D,{device},{{hour}}," + ",".join(str(fields[f]) for f in DEVICE[2:])}
 
 
-def _records(tables: dict[str, list[list[Any]]]) -> dict[str, str]:
-    files = {}
-    for name, columns in COLUMNS.items():
-        rows = [",".join(columns)] + [
-            ",".join(str(c) for c in row) for row in tables.get(name.removesuffix(".csv"), [])
-        ]
-        files[name] = "\n".join(rows) + "\n"
-    return files
+def _records(tables: dict[str, list[Any]], tz: timezone) -> dict[str, str]:
+    """Rows of every kind given (and the five that always stand there) as canonical CSV, `entered_us` behind the columns."""
+    unknown = set(tables) - set(KINDS)
+    assert not unknown, f"no such kind of record: {sorted(unknown)}"
+    return {f"{name}.csv": _csv(KINDS[name], tables.get(name, []), tz) for name in KINDS if name in {*ALWAYS, *tables}}
+
+
+def _csv(kind: Kind, rows: list[Any], tz: timezone) -> str:
+    merged: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in itertools.chain.from_iterable(_spread(x) for x in rows):
+        cells = _cells(kind, row, tz)
+        known = merged.setdefault(tuple(cells[c] for c in kind.key), cells)
+        known |= {name: text for name, text in cells.items() if text and name != "entered_us"}
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [*kind.column, "entered_us"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(merged.values())
+    return out.getvalue()
+
+
+def _spread(row: Any) -> list[Any]:
+    """A table with lists and `repeat` -> one table per row; a list of cells is one row."""
+    if not isinstance(row, dict):
+        return [row]
+    repeat = row.get("repeat", {"times": 1, "days": 0})
+    on, cells = repeat.get("on", "day"), {k: v for k, v in row.items() if k != "repeat"}
+    choices = [[(k, x) for x in v] if isinstance(v, list) else [(k, v)] for k, v in cells.items()]
+    out: list[Any] = []
+    for i in range(repeat["times"]):
+        for pairs in itertools.product(*choices):
+            table = {k: v.replace("{n}", str(len(out) + 1)) if isinstance(v, str) else v for k, v in pairs}
+            if i:
+                table[on] = date.fromisoformat(str(table[on])) + timedelta(days=i * repeat.get("days", 1))
+            out.append(table)
+    return out
+
+
+def _cells(kind: Kind, row: Any, tz: timezone) -> dict[str, str]:
+    """A list or a table of cells as people write them -> canonical text of every column."""
+    table = dict(row) if isinstance(row, dict) else dict(zip(kind.column, row, strict=False))
+    assert isinstance(row, dict) or len(row) <= len(kind.columns), f"{kind.name}: too many cells in {row}"
+    entered = table.pop("entered", None)
+    extra = set(table) - set(kind.column)
+    assert not extra, f"{kind.name}: no such column: {sorted(extra)}"
+    cells = {c.name: take(c, _written(table.get(c.name)), tz).text for c in kind.columns}
+    return cells | {"entered_us": str(us(entered) if entered else 0)}
+
+
+def _written(cell: Any) -> str:
+    if cell is None or isinstance(cell, bool):
+        return "" if cell is None else str(int(cell))
+    return str(cell)
+
+
+def _document(x: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "doc_id": x["id"],
+        "kind": x["kind"],
+        "name": x.get("name", x["id"]),
+        "issuer": x.get("issuer", ""),
+        "issued_on": str(x["issued_on"]) if "issued_on" in x else None,
+        "valid_until": str(x["valid_until"]) if "valid_until" in x else None,
+        "level": x.get("level"),
+        "years": x.get("years", []),
+        "criteria": x.get("criteria", []),
+        "entered_us": us(x["entered"]) if "entered" in x else 0,
+    }
 
 
 def expand(blocks: list[dict[str, Any]]) -> list[str]:
@@ -215,7 +292,9 @@ def inputs_of(vector: dict[str, Any]) -> Inputs:
             )
             for x in vector["exclusions"]
         ),
-        records=_parsed(vector["records"], revisions[-1].register),
+        records=_parsed(vector["records"], tz),
+        documents=tuple(_held(x) for x in vector.get("documents", [])),
+        scenes={int(no): _scene(int(no), stage) for no, stage in vector.get("scenes", {}).items()},
         down=tuple(
             (h * 3_600_000_000 + a * 1_000_000, h * 3_600_000_000 + b * 1_000_000) for h, a, b in vector["down"]
         ),
@@ -223,6 +302,11 @@ def inputs_of(vector: dict[str, Any]) -> Inputs:
         ledger_root=root,
         recompute=None if recomputed is None else _recompute(lines, recomputed),
     )
+
+
+def compute(inputs: Inputs, wanted: set[str]) -> list[MetricResult]:
+    """The results of some metrics, in the registry's order."""
+    return [result for metric, function in METRICS.items() if metric in wanted for result in function(inputs)]
 
 
 def _recompute(lines: list[str], how: dict[str, Any]) -> Any:
@@ -241,13 +325,42 @@ def _recompute(lines: list[str], how: dict[str, Any]) -> Any:
     return of_hours
 
 
-def _parsed(files: dict[str, str] | None, register: Register) -> RecordSet | None:
+def _parsed(files: dict[str, str] | None, tz: timezone) -> RecordFrames | None:
     if files is None:
         return None
-    with tempfile.TemporaryDirectory() as place:
-        for name, text in files.items():
-            (Path(place) / name).write_text(text, encoding="utf-8")
-        return parse_records(Path(place), register)
+    found = {}
+    for name, text in files.items():
+        kind = KINDS[name.removesuffix(".csv")]
+        rows = [_row(kind, i, cells, tz) for i, cells in enumerate(csv.DictReader(io.StringIO(text)), 2)]
+        found[kind.name] = frame_of_rows(kind, rows)
+    return RecordFrames(1, found)
+
+
+def _row(kind: Kind, number: int, cells: dict[str, str], tz: timezone) -> dict[str, str | int]:
+    texts = {c.name: take(c, cells.get(c.name) or "", tz).text for c in kind.columns}
+    return {**texts, "source": "", "source_row": number, "entered_us": int(cells.get("entered_us") or 0)}
+
+
+def _held(x: dict[str, Any]) -> Document:
+    days = {k: date.fromisoformat(x[k]) if x[k] else None for k in ("issued_on", "valid_until")}
+    return Document(
+        doc_id=x["doc_id"],
+        sha256="00" * 32,
+        kind=x["kind"],
+        name=x["name"],
+        issuer=x["issuer"],
+        issued_on=days["issued_on"],
+        valid_until=days["valid_until"],
+        level=x["level"],
+        years=tuple(x["years"]),
+        criteria=tuple(x["criteria"]),
+        size_bytes=1,
+        entered_us=x["entered_us"],
+    )
+
+
+def _scene(no: int, stage: str) -> Scene:
+    return Scene(no=no, name=f"场景 {no}", stage8=stage, stage5=stage, plant_floor="none")
 
 
 def frames(lines: list[str]) -> Frames:

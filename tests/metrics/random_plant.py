@@ -9,7 +9,6 @@ import random
 from typing import Any
 
 from config.load import parse_register
-from config.records import COLUMNS
 from metrics.minutes import FULL
 from tests.metrics.casefile import us
 
@@ -199,13 +198,31 @@ def _hour_lines(rng: random.Random, name: str, hour: int, hours: int, rev: int, 
     blocks: list[dict[str, Any]] = [{"line": line, **span}]
     if rng.random() < 0.8:
         points = rng.choice([FULL, mask, 0, rng.getrandbits(60)])
-        blocks.append({"line": f"P,{name},{{hour}},temp,{points:015x},{points.bit_count()},0", **span})
+        known = _known(rng, run)
+        blocks.append({"line": f"P,{name},{{hour}},temp,{points:015x},{points.bit_count()},0,{known}", **span})
     if rng.random() < 0.3:
-        blocks.append({"line": f"P,{name},{{hour}},prog,{mask:015x},{rng.choice([0, 5])},0", **span})
+        blocks.append({"line": f"P,{name},{{hour}},prog,{mask:015x},{rng.choice([0, 5])},0,{_known(rng, run)}", **span})
     if rng.random() < 0.3:
         late = f"L,{name},{{hour}},{{source}},{rng.getrandbits(60) & ~mask or 1:015x},1,c"
         blocks.append({"line": late, "lag": rng.choice([1, 5, 168, 169]), **span})
     return blocks
+
+
+def _known(rng: random.Random, run: str) -> str:
+    """run_ok_s and run_in_s of a P line, within the run_s of its D line."""
+    if run == ",,":
+        return ","
+    known = rng.choice([int(run.split(",")[0]), rng.randint(0, int(run.split(",")[0]))])
+    return f"{known},{rng.choice(['', known, rng.randint(0, known)])}"
+
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "batches.csv": ("batch_id", "product", "quantity", "closed_at", "trial"),
+    "operations.csv": ("batch_id", "process_id", "device_id", "start", "end", "operator", "program"),
+    "lots.csv": ("batch_id", "item", "lot_id", "supplier_lot"),
+    "inspections.csv": ("batch_id", "process_id", "at", "result"),
+    "shipments.csv": ("batch_id", "at", "kind", "document"),
+}
 
 
 def _records(rng: random.Random, registers: list[dict[str, Any]]) -> dict[str, str]:

@@ -1,0 +1,152 @@
+"""M08 数据自动采集率 = items of the data dictionary that arrive automatically / all its items.
+
+Numerator: source point: coverage >= 90/100 of the obligated minutes of 30 days and 7 obligated days, of the point where it is a key
+parameter, else of its device; scan, system: a row of the named records in the 30 days (of the item's line); manual: never.
+Denominator and members: items of the register of T. Excluded minutes: as M01. Undetermined: no register, no dictionary.
+Source: GB/T 37393-2019 §6.1 90%的数据可自动采集 (GS25 第十七条(五)); catalogue §4.1 M08: 扫码 is automatic, 手工录入 is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from config.plan import Item
+from config.points import Point
+from metrics.arrivals import rows_of
+from metrics.inputs import Inputs, in_service_at_end
+from metrics.members import ratio_of_members, without_register
+from metrics.minutes import FULL, Masks, by_day, count
+from metrics.networked import COVERAGE_PERCENT, MIN_DAYS, reaches
+from metrics.result import Member, MetricResult, Pair
+from metrics.window import hours_of
+
+NO_DICTIONARY = "台账没有数据项表 item，无从计算 (the register has no data dictionary)"
+PointMasks = dict[tuple[str, str], tuple[list[int], list[int]]]  # (device, point) -> columns, covered masks
+
+
+def automatic_collection(inputs: Inputs) -> list[MetricResult]:
+    """M08 数据自动采集率 over the plant."""
+    window = inputs.thirty_days
+    if inputs.revision is None:
+        return [without_register("M08", "plant", window, inputs)]
+    items = inputs.register.items
+    masks = _point_masks(inputs)
+    members = tuple(_point_member(inputs, x, masks) if x.source == "point" else _row_member(inputs, x) for x in items)
+    return [
+        ratio_of_members(
+            "M08",
+            "plant",
+            window,
+            inputs,
+            members,
+            declared=sum(x.source != "manual" for x in items),
+            exclusions=inputs.excuses_of(frozenset(x.device for x in items if x.device), window),
+            parameters=(
+                ("coverage_min_percent", COVERAGE_PERCENT),
+                ("min_obligated_days", MIN_DAYS),
+                *inputs.denominators(window, lambda r, _: len(r.items)),
+            ),
+            notes=() if items else (NO_DICTIONARY,),
+        )
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Coverage:
+    """(covered, obligated) minutes of lower, value, upper; obligated days of lower and value."""
+
+    lower: tuple[int, int]
+    value: tuple[int, int]
+    upper: tuple[int, int]
+    days: int
+    value_days: int
+
+
+def _point_member(inputs: Inputs, item: Item, masks: PointMasks) -> Member:
+    register = inputs.register
+    device = register.device.get(item.device or "")
+    if device is None or not in_service_at_end(register, device.id, inputs.end_us):
+        return Member(item.id, item.name, False, False, False, "device_not_in_service", (("source", item.source),))
+    point = _point(inputs, item)
+    if point is None:
+        return Member(item.id, item.name, False, False, False, "no_point", (("source", item.source),))
+    found = _coverage(inputs, device.id, masks.get((device.id, point.name)), key=point.key_parameter)
+    configured = device.connection is not None
+    lower = configured and found.days >= MIN_DAYS and reaches(found.lower, COVERAGE_PERCENT)
+    value = lower or (configured and found.value_days >= MIN_DAYS and reaches(found.value, COVERAGE_PERCENT))
+    upper = value or (configured and (found.upper[1] == 0 or reaches(found.upper, COVERAGE_PERCENT)))
+    reasons = (
+        ("not_configured", not configured),
+        ("no_obligation", found.lower[1] == 0),
+        ("pending", found.days < MIN_DAYS),
+        ("coverage", not lower),
+    )
+    facts: tuple[Pair, ...] = (
+        ("source", item.source),
+        ("device", device.id),
+        ("point", point.name),
+        ("covered_min", found.lower[0]),
+        ("obligated_min", found.lower[1]),
+        ("value_covered_min", found.value[0]),
+        ("value_obligated_min", found.value[1]),
+        ("upper_covered_min", found.upper[0]),
+    )
+    return Member(item.id, item.name, lower, value, upper, next((c for c, holds in reasons if holds), "ok"), facts)
+
+
+def _row_member(inputs: Inputs, item: Item) -> Member:
+    """Scanned and system items: rows are either there, or not at hand (which the upper grants); typed ones never count."""
+    if item.source == "manual":
+        return Member(item.id, item.name, False, False, False, "typed_in", (("source", item.source),))
+    rows = rows_of(inputs, item.records, item.line, inputs.thirty_days)
+    facts: tuple[Pair, ...] = (("source", item.source), ("records", item.records), ("rows", rows))
+    return Member(item.id, item.name, rows > 0, rows > 0, True, "ok" if rows else "no_rows", facts)
+
+
+def _point(inputs: Inputs, item: Item) -> Point | None:
+    register = inputs.register
+    points = register.point_set.get(register.device[item.device or ""].points or "")
+    return next((p for p in points.points if p.name == item.point), None) if points else None
+
+
+def _point_masks(inputs: Inputs) -> PointMasks:
+    """Covered minutes of the P lines of the dictionary's points over the window."""
+    first, end = hours_of(inputs.thirty_days)
+    wanted = [(x.device, x.point) for x in inputs.register.items if x.source == "point"]
+    pairs = pl.DataFrame(wanted, {"device": pl.String, "point": pl.String}, orient="row").unique()
+    found = (
+        inputs.lines.parameter.filter((pl.col("hour") >= first) & (pl.col("hour") < end))
+        .join(pairs, on=["device", "point"], how="inner")
+        .group_by("device", "point")
+        .agg(pl.col("hour") - first, "covered")
+    )
+    return {(device, point): (hours, covered) for device, point, hours, covered in found.iter_rows()}
+
+
+def _coverage(inputs: Inputs, device: str, point: tuple[list[int], list[int]] | None, *, key: bool) -> _Coverage:
+    """Of a key parameter: its own P lines, an hour without one unseen; of another point: its device's D lines."""
+    part = inputs.minutes.part(inputs.thirty_days, [device])
+    covered, unseen = part.covered, part.unseen
+    if key:
+        covered, present = np.zeros_like(part.covered), np.zeros(part.covered.shape, np.bool_)
+        if point is not None:
+            covered[0, point[0]], present[0, point[0]] = np.array(point[1], np.uint64), True
+        unseen = np.where(present, part.unseen, np.uint64(FULL))
+    seen = covered | part.late
+    watched = part.owed & ~(unseen & ~seen)
+
+    def minutes(masks: Masks) -> int:
+        return int(count(masks).sum())
+
+    owed, left = minutes(part.owed), minutes(watched)
+    credited = minutes(seen & part.owed)
+    days, value_days = (int((by_day(count(x)) > 0).sum()) for x in (part.owed, watched))
+    lower, value, upper = (
+        (minutes(covered & part.owed), owed),
+        (credited, left),
+        (credited + owed - left, owed),
+    )
+    return _Coverage(lower, value, upper, days, value_days)

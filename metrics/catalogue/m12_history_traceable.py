@@ -1,0 +1,103 @@
+"""M12 历史数据可追溯 = device-hours that verify / device-hours drawn from the three months.
+
+50 device-hours with data, drawn by SHA-256 of the ledger's root (nobody can choose them before the ledger is fixed). Each is
+recomputed from raw rows. Numerator: coverage and both commitments equal the sealed line. Denominator and members: those drawn.
+Exclusions: none. Undetermined: fewer than 50 to draw from, or no raw rows at hand. Exact draw: docs/metrics.md.
+Source: GS25 第十二条(二) 历史数据可追溯; catalogue §4.1 M12.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import polars as pl
+
+from collector.ledger.entry import LedgerError
+from collector.store.segment import StoreError
+from metrics.inputs import Inputs, Recompute
+from metrics.members import ratio_of_members
+from metrics.result import Member, MetricResult
+from metrics.window import hour_text, hours_of
+
+CHALLENGES = 50
+UNREADABLE = (StoreError, LedgerError, OSError, ValueError)
+COVERED, PRESENCE, PROCESS = 6, -2, -1  # fields of a D line, docs/format/hour-lines.md
+
+
+def history_traceable(inputs: Inputs) -> list[MetricResult]:
+    """M12 历史数据可追溯; members are device-hours."""
+    window = inputs.three_months
+    first, end = hours_of(window)
+    eligible = inputs.lines.device.filter(
+        (pl.col("hour") >= first) & (pl.col("hour") < end) & (pl.col("covered") != 0)
+    ).select("device", "hour", "covered", "presence_commit", "process_commit")
+    seed = hashlib.sha256(inputs.ledger_root).digest()
+    drawn = _draw(eligible, seed)
+    lines = _recomputed(inputs.recompute, sorted(set(drawn["hour"].to_list())))
+    members = []
+    for device, hour, covered, presence, process in drawn.iter_rows():
+        members.append(_member(device, hour, (f"{covered:015x}", presence, process), lines.get(hour)))
+    notes = (
+        [] if len(members) == CHALLENGES else [f"可抽取的台时不足 {CHALLENGES} 个 (fewer than {CHALLENGES} to draw)"]
+    )
+    if inputs.recompute is None:
+        notes.append("没有重算原始数据 (raw rows were not recomputed here)")
+    return [
+        ratio_of_members(
+            "M12",
+            "plant",
+            window,
+            inputs,
+            tuple(members),
+            parameters=(("challenges", CHALLENGES), ("seed", seed.hex()), ("eligible", eligible.height)),
+            notes=tuple(notes),
+            status="insufficient_data" if notes else "ok",
+        )
+    ]
+
+
+def _draw(eligible: pl.DataFrame, seed: bytes) -> pl.DataFrame:
+    """Up to 50 rows without replacement, in the order they are drawn; positions count in (device, hour) order."""
+    left = _in_order(eligible)
+    chosen = []
+    for i in range(min(CHALLENGES, len(left))):
+        digest = hashlib.sha256(seed + str(i).encode()).digest()
+        chosen.append(left.pop(int.from_bytes(digest[:8], "big") % len(left)))
+    return eligible[chosen]
+
+
+def _in_order(eligible: pl.DataFrame) -> list[int]:
+    """Positions of the rows by (device, hour); devices are ranked first, so that each name is compared but a few times."""
+    names = eligible.select(pl.col("device").unique()).sort("device").with_row_index("rank")
+    ranks = eligible.select("device", "hour").join(names, on="device", how="left", maintain_order="left")
+    order: list[int] = np.lexsort((ranks["hour"].to_numpy(), ranks["rank"].to_numpy())).tolist()
+    return order
+
+
+def _recomputed(recompute: Recompute | None, hours: list[int]) -> dict[int, dict[str, list[str]]]:
+    """D lines by hour and device, from raw rows; hours that cannot be read are left out."""
+    if recompute is None:
+        return {}
+    try:
+        found = recompute(hours)
+    except UNREADABLE:
+        if len(hours) < 2:
+            return {}
+        middle = len(hours) // 2  # one lost file must not hide the others
+        return _recomputed(recompute, hours[:middle]) | _recomputed(recompute, hours[middle:])
+    return {hour: _device_lines(lines) for hour, lines in found.items()}
+
+
+def _device_lines(lines: list[str]) -> dict[str, list[str]]:
+    rows = [line.split(",") for line in lines]
+    return {fields[1]: fields for fields in rows if fields[0] == "D"}
+
+
+def _member(device: str, hour: int, sealed: tuple[str, str, str], lines: dict[str, list[str]] | None) -> Member:
+    name = f"{device}@{hour_text(hour)}"
+    if lines is None:
+        return Member(name, name, False, False, True, "unreadable")
+    fields = lines.get(device)
+    same = fields is not None and (fields[COVERED], fields[PRESENCE], fields[PROCESS]) == sealed
+    return Member(name, name, same, same, same, "ok" if same else "mismatch")
