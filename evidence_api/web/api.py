@@ -9,30 +9,32 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi import Path as PathValue
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 
-from evidence_api.web.clauses import Clause
+from evidence_api.web.chosen import NAME_MOST, chosen
 from evidence_api.web.days import Day
 from evidence_api.web.packs import find_pack
 from evidence_api.web.problems import ApiError, ProblemBody
-from evidence_api.web.rule_book import clauses_in_force
+from evidence_api.web.report import parse_report
 from evidence_api.web.schema import (
     AsOf,
     Contact,
     Criteria,
-    Criterion,
     DayRow,
     DeviceRow,
     Devices,
     Health,
+    InstrumentRow,
+    Instruments,
     PackRow,
     Packs,
     Ratios,
 )
 from evidence_api.web.sources import Snapshot, Sources
 from evidence_api.web.wording import local_time
+from metrics.report_json import only_level, report_bytes
 
 
 def routes(sources: Sources) -> APIRouter:
@@ -44,29 +46,85 @@ def routes(sources: Sources) -> APIRouter:
     def health() -> Health:
         return _health(sources.snapshot())
 
-    @router.head("/criteria", include_in_schema=False)
-    @router.get("/criteria")
-    def criteria() -> Criteria:
-        at = sources.snapshot()
-        verdicts = {v["criterion"]: v for v in at.report.body["verdicts"]} if at.report.body else {}
-        book = clauses_in_force(at)
-        rows = [_criterion(c, verdicts.get(c.id)) for c in book.clauses]
-        return Criteria(as_of=_as_of(at), instrument=book.instrument, criteria=rows)
-
-    @router.head("/ratios", include_in_schema=False)
-    @router.get("/ratios")
-    def ratios() -> Ratios:
-        at = sources.snapshot()
-        return Ratios(as_of=_as_of(at), ratios=at.report.body["results"] if at.report.body else [])
-
     @router.head("/devices", include_in_schema=False)
     @router.get("/devices")
     def devices() -> Devices:
         at = sources.snapshot()
         return Devices(as_of=_as_of(at), register_rev=at.register.rev, devices=_devices(at, sources.days(at)))
 
+    _report_routes(router, sources)
     _pack_routes(router, sources)
     return router
+
+
+def _report_routes(router: APIRouter, sources: Sources) -> None:
+    @router.head("/instruments", include_in_schema=False)
+    @router.get("/instruments")
+    def instruments() -> Instruments:
+        at = sources.snapshot()
+        rows = [_instrument(i) for i in at.report.instruments]
+        return Instruments(as_of=_as_of(at), instruments=rows)
+
+    @router.head("/reports/{province}/{instrument}", include_in_schema=False)
+    @router.get("/reports/{province}/{instrument}", response_class=Response)
+    def report(
+        province: Annotated[str, PathValue(max_length=32)],
+        instrument: Annotated[str, PathValue(max_length=64)],
+        level: Annotated[str, Query(max_length=32)] = "",
+    ) -> Response:
+        return Response(_report(sources, f"{province}/{instrument}", level), media_type="application/json")
+
+    @router.head("/criteria", include_in_schema=False)
+    @router.get("/criteria")
+    def criteria(rules: Annotated[str, Query(max_length=NAME_MOST)] = "") -> Criteria:
+        at = chosen(sources, rules)
+        body = at.report.body
+        if body is None:
+            return Criteria(as_of=_as_of(at), instrument="", name="", standing="", criteria=[])
+        verdicts = {v["criterion"]: v for v in body["verdicts"]}
+        own = body["instrument"]
+        rows = [c | {"verdict": verdicts[c["id"]]} for c in body["criteria"]]
+        return Criteria(
+            as_of=_as_of(at), instrument=own["id"], name=own["name"], standing=own["standing"], criteria=rows
+        )
+
+    @router.head("/ratios", include_in_schema=False)
+    @router.get("/ratios")
+    def ratios(rules: Annotated[str, Query(max_length=NAME_MOST)] = "") -> Ratios:
+        at = chosen(sources, rules)
+        return Ratios(as_of=_as_of(at), ratios=at.report.body["results"] if at.report.body else [])
+
+
+def _report(sources: Sources, instrument: str, level: str) -> bytes:
+    """The bytes of `plantproof check --json --rules …`, of one level with `--level`. Errors: `ApiError`."""
+    at = sources.snapshot()
+    if instrument not in [i["id"] for i in at.report.instruments]:
+        known = "/api/v1/instruments"
+        raise ApiError(404, "no_such_instrument", "没有这部办法 (no such instrument)", instrument, f"清单见 {known}")
+    try:
+        raw = sources.raw_report(instrument)
+        if not level:
+            return raw
+        body = parse_report(raw)
+    except (OSError, ValueError) as err:
+        raise ApiError(404, "no_report", f"报告读不出 (report not readable): {err}", instrument) from err
+    if level not in [x["id"] for x in body["instrument"]["levels"]]:
+        raise ApiError(404, "no_such_level", "没有这个梯次 (no such level)", level, "梯次见 /api/v1/instruments")
+    return report_bytes(only_level(body, level))
+
+
+def _instrument(listed: dict[str, Any]) -> InstrumentRow:
+    return InstrumentRow(
+        id=listed["id"],
+        name=listed["name"],
+        title=listed["title"],
+        standing=listed["standing"],
+        doc_no=listed["doc_no"],
+        sha256=listed["sha256"],
+        levels=listed["levels"],
+        verdicts=listed["verdicts"],
+        href=f"/api/v1/reports/{listed['id']}",
+    )
 
 
 def _pack_routes(router: APIRouter, sources: Sources) -> None:
@@ -130,18 +188,6 @@ def _health(at: Snapshot) -> Health:
         register_rev=at.register.rev,
         disk_free_bytes=at.disk_free_bytes,
         problems=problems,
-    )
-
-
-def _criterion(clause: Clause, verdict: dict[str, Any] | None) -> Criterion:
-    return Criterion(
-        id=clause.id,
-        level=clause.level,
-        article=clause.article,
-        quote=clause.quote,
-        metric=clause.metric,
-        threshold=list(clause.threshold) if clause.threshold else None,
-        verdict=verdict,
     )
 
 

@@ -2,7 +2,8 @@
 
 In: the folder's path. Out: a FastAPI application (`create_app`; there is none at module level). It never signs, never talks to the
 collector and never loads polars, pyarrow or numpy: heavy numbers come from a child process (`evidence_api/web/report.py`).
-Refuses hosts other than loopback ones, methods other than GET and HEAD, and every path it does not know, in one error shape.
+Refuses hosts other than loopback ones, methods other than GET and HEAD (but the POST of records, intake.py), and every path it does not
+know, in one error shape.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from collector.clock import Clock, SystemClock
 from collector.folder import VERSION, open_folder
-from evidence_api.web import api, pages, problems
+from evidence_api.web import api, intake, pages, problems
 from evidence_api.web.report import ReportKeeper, check_command
 from evidence_api.web.security import Guard
 from evidence_api.web.sources import Sources
@@ -57,6 +58,7 @@ def create_app(folder_path: Path, *, clock: Clock | None = None, command: Sequen
     )
     problems.install(app)
     app.include_router(api.routes(sources))
+    app.include_router(intake.routes(folder))
     app.include_router(pages.routes(sources))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard)

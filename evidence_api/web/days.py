@@ -20,21 +20,6 @@ Kind = Literal["normal", "part", "lost", "planned", "unconnected", "down", "none
 
 HOURS_PER_DAY = 24
 
-# cause code of a D line -> words (docs/format/hour-lines.md, "Cause")
-CAUSE_ZH = {
-    "planned_stop": "计划停机",
-    "not_connected": "未接入",
-    "collector_down": "采集停止",
-    "timeout": "超时无应答",
-    "refused": "连接被拒绝",
-    "unreachable": "网络不可达",
-    "disconnected": "连接中断",
-    "protocol": "应答不符合协议",
-    "device_failure": "设备报故障",
-    "denied": "无权读取",
-    "silent": "无数据上报",
-    "bad_quality": "数据质量差",
-}
 _KIND_OF_CAUSE: dict[str, Kind] = {"planned_stop": "planned", "not_connected": "unconnected", "collector_down": "down"}
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evidence_api.web.clauses import RuleBook, headline, level_cards
+from evidence_api.web.clauses import headline, level_cards
 from evidence_api.web.days import Day
 from evidence_api.web.ratios import ratio_rows
-from evidence_api.web.rule_book import clauses_in_force
+from evidence_api.web.rule_book import instruments, rule_book
 from evidence_api.web.sources import STRIP_DAYS, Snapshot, last_day
 from evidence_api.web.strips import KIND_RULE, KIND_ZH, gaps_of, line_groups, month_ticks
 from evidence_api.web.wording import file_size, local_hour, local_minute, local_time, short_time
@@ -22,17 +22,23 @@ ROOT_DIGITS = 16
 
 def overview_values(at: Snapshot, days: Mapping[str, Sequence[Day]], unreadable_lines: int) -> dict[str, Any]:
     """Everything `overview.html` names beyond `base.html`."""
-    book = clauses_in_force(at)
-    levels = level_cards(book, at.report.body)
+    body = at.report.body
     lines = {line.id: line.name for line in at.register.register.lines} if at.register.register else {}
+    book = rule_book(body) if body else None
+    levels = level_cards(body, lines)
+    ratios, other_ratios = ratio_rows(body, lines, at.offset_h) if body else ([], [])
     return {
-        "rules": book if book.instrument else None,
+        "rules": book,
+        "instruments": instruments(at.report.instruments, book.instrument if book else ""),
         "headline": headline(levels),
         "as_of": _as_of(at),
         "report_state": _report_state(at),
-        "problems": _problems(at, book, unreadable_lines),
+        "standing": book.problem if book else "",
+        "problems": _problems(at, unreadable_lines),
         "levels": levels,
-        "ratios": ratio_rows(at.report.body, book.clauses, lines, at.offset_h) if at.report.body else [],
+        "open_level": next((x.id for x in levels if x.verdict == "short"), levels[0].id if levels else ""),
+        "ratios": ratios,
+        "other_ratios": other_ratios,
         **_strip_values(at, days),
         "seal": _seal(at),
         "ledger_size": at.ledger.size,
@@ -89,8 +95,8 @@ def _report_state(at: Snapshot) -> str:
     return ""
 
 
-def _problems(at: Snapshot, book: RuleBook, unreadable_lines: int) -> list[str]:
-    found = [at.ledger.problem, at.register.problem, book.problem]
+def _problems(at: Snapshot, unreadable_lines: int) -> list[str]:
+    found = [at.ledger.problem, at.register.problem]
     if at.report.problem:
         found.append(f"{at.report.problem}。可在命令行运行 plantproof check 查看原因")
     if unreadable_lines:

@@ -1,18 +1,20 @@
 """The HTML pages, rendered on the server with Jinja (autoescape on, undefined names are errors); no script is needed or allowed.
 
-In: `Sources`. Out: `/` 总览. Every page of this module gets the mark of simulated or replayed data from `base_values`.
+In: `Sources`. Out: `/` 总览, of another instrument with `?rules=`. Every page of this module gets the mark of simulated or replayed
+data from `base_values`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from evidence_api.web.chosen import NAME_MOST, chosen
 from evidence_api.web.overview import overview_values
 from evidence_api.web.sources import Snapshot, Sources
 from evidence_api.web.wording import local_second
@@ -55,8 +57,8 @@ def routes(sources: Sources) -> APIRouter:
 
     @router.head("/")
     @router.get("/")
-    def overview() -> HTMLResponse:
-        at = sources.snapshot()
+    def overview(rules: Annotated[str, Query(max_length=NAME_MOST)] = "") -> HTMLResponse:
+        at = chosen(sources, rules)
         values = overview_values(at, sources.days(at), sources.unreadable_lines)
         return HTMLResponse(jinja.get_template("overview.html").render(base_values(at) | values))
 

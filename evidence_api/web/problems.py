@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 
 _WORDS = {
     404: ("not_found", "没有这个地址 (no such address)", "地址清单见 /api/v1/openapi.json"),
-    405: ("method_not_allowed", "本服务只读，只接受 GET 和 HEAD (read only)", ""),
+    405: ("method_not_allowed", "此地址只读，只接受 GET 和 HEAD (read only)", ""),
 }
 
 

@@ -1,6 +1,6 @@
 """指标: each result of the report as a row with three numbers: 申报 (declared), 实测 (value), 可证明 (lower), against the bar.
 
-In: results and verdicts of `state/report.json` and the clauses of the rule set. Out: `Ratio` rows for the page.
+In: a report. Out: `Ratio` rows: those that the instrument's criteria are decided by, apart from those that are only listed.
 Nothing is computed here but lengths and truncated percentages: verdict and distance are the report's.
 """
 
@@ -10,47 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evidence_api.web.clauses import LEVEL_ZH, Clause, distance_words, state_of
+from config.metric_names import TITLES
+from evidence_api.web.clauses import state_of
 from evidence_api.web.wording import axis_percent, local_time, percent_down
+from metrics.verdicts.units import amount_words, distance_words
+from metrics.words import why_words
 
 MISSING_SHOWN = 12
-# metric id -> name, member code -> words: docs/metrics.md (the registry itself would import numpy)
-METRIC_ZH = {
-    "M01": "设备联网率",
-    "M03": "主要数控设备联网率",
-    "M05": "生产装备数控化率",
-    "M06": "关键工序数控化率",
-    "M11": "稳定运行",
-    "M12": "历史数据可追溯",
-    "M13": "批次追溯率",
-}
-WHY_ZH = {
-    "not_configured": "台账没有通信地址",
-    "no_obligation": "窗口内没有应采时段",
-    "pending": "应采不足 7 天",
-    "coverage": "覆盖率不足 90 %",
-    "silent": "最近 24 小时应采时段无数据",
-    "no_change": "数值从未变化",
-    "not_nc": "非数控",
-    "no_runtime_proof": "无数控运行数据",
-    "no_controller": "台账未写控制器型号",
-    "stopped": "停机",
-    "unknown": "状态不明",
-    "mismatch": "复算与封存不符",
-    "unreadable": "原始数据读不出",
-    "no_lot": "无物料批",
-    "no_supplier_lot": "物料批无供方批号",
-    "no_operation": "无工序记录",
-    "key_process_missing": "缺关键工序",
-    "open_operation": "工序未结束",
-    "no_operator": "无操作者或班次",
-    "no_program": "无程序或配方号",
-    "not_monotonic": "时间先后矛盾",
-    "no_inspection": "缺检验结果",
-    "no_shipment": "无出入库单据",
-    "no_key_parameter": "设备无关键参数测点",
-    "parameter_gap": "关键参数采集不足 90 %",
-}
 LEFT_OUT = "excused"  # a member that is no part of the fraction (M11)
 
 
@@ -95,54 +61,86 @@ class Ratio:
     sentence: str
 
 
-def ratio_rows(
-    report: Mapping[str, Any], clauses: Sequence[Clause], lines: Mapping[str, str], offset_h: int
-) -> list[Ratio]:
-    """One row per result, in the report's order. lines: line id -> its name."""
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A criterion that a metric decides, with its verdict."""
+
+    criterion: Mapping[str, Any]
+    verdict: Mapping[str, Any]
+
+    def judges(self, result: Mapping[str, Any]) -> bool:
+        """True when results of that metric and kind of scope decide it."""
+        mine = (self.criterion["judged_by"], self.criterion["metric"], self.criterion["scope"])
+        return mine == ("metric", result["metric"], result["scope"].partition(":")[0])
+
+
+def ratio_rows(report: Mapping[str, Any], lines: Mapping[str, str], offset_h: int) -> tuple[list[Ratio], list[Ratio]]:
+    """(rows that decide a criterion or are shown by the instrument, the other ones with a number). lines: line id -> its name."""
     verdicts = {v["criterion"]: v for v in report["verdicts"]}
-    return [_row(result, clauses, verdicts, lines, offset_h) for result in report["results"]]
+    clauses = [Clause(c, verdicts[c["id"]]) for c in report["criteria"]]
+    named = {s["metric"] for s in report["shown"]}
+    ours: list[Ratio] = []
+    others: list[Ratio] = []
+    for result in report["results"]:
+        judged = [c for c in clauses if c.judges(result)]
+        if judged or result["metric"] in named:
+            ours.append(_row(result, judged, report, lines, offset_h))
+        elif result["value"][1]:
+            others.append(_row(result, [], report, lines, offset_h))
+    return ours, others
 
 
 def _row(
     result: Mapping[str, Any],
-    clauses: Sequence[Clause],
-    verdicts: Mapping[str, Mapping[str, Any]],
+    judged: Sequence[Clause],
+    report: Mapping[str, Any],
     lines: Mapping[str, str],
     offset_h: int,
 ) -> Ratio:
-    judged = [c for c in clauses if c.judges(result["metric"], result["scope"])]
-    verdict = next((verdicts[c.id] for c in judged if c.id in verdicts), None)
+    verdict = judged[0].verdict if judged else None
     key, words = state_of(verdict) if verdict else ("unknown", "仅列示")
     numbers = _numbers(result)
-    name = METRIC_ZH.get(result["metric"], result["metric"])
+    name = f"{TITLES.get(result['metric'], result['metric'])}"
     missing = _missing(result["members"])
-    barred = next((c for c in judged if c.threshold is not None), None)
+    bar = judged[0].criterion if judged and result["unit"] == "ratio" and not judged[0].criterion["members"] else None
+    threshold = _bar(judged[0].criterion) if judged else ""
     said = "，".join(f"{n.label} {n.fraction} {n.percent}" for n in numbers)
+    titles = {level["id"]: level["title"] for level in report["instrument"]["levels"]}
+    levels = dict.fromkeys(titles[level] for c in judged for level in c.criterion["levels"])
     return Ratio(
         name=name,
-        article="、".join(dict.fromkeys(c.article for c in judged)),
+        article="、".join(dict.fromkeys(c.criterion["article"] for c in judged)),
         scope=_scope(result["scope"], lines),
         window=_window(result["window"], offset_h),
-        level="、".join(dict.fromkeys(LEVEL_ZH.get(c.level, c.level_zh) for c in judged)) or "不作门槛，仅列示",
+        level="、".join(levels) or "不作门槛，仅列示",
         numbers=numbers,
-        threshold=barred.threshold_words if barred else "",
-        threshold_at=axis_percent(*barred.threshold) if barred and barred.threshold else "",
+        threshold=threshold,
+        threshold_at=axis_percent(*bar["threshold"]) if bar and bar["threshold"] else "",
         verdict=key,
         verdict_zh=words,
-        distance=distance_words(verdict) if verdict else "",
-        why=verdict["why"] if verdict else "",
+        distance=_still(verdict),
+        why=verdict["why"] if verdict else "；".join(result["notes"]),
         missing_words=f"未计入可证明的 {len(missing)} 项" if missing else "判定依据",
         missing=tuple(missing[:MISSING_SHOWN]),
         missing_more=max(0, len(missing) - MISSING_SHOWN),
-        sentence=f"{name}：{said}" + (f"，门槛 {barred.threshold_words}" if barred else ""),
+        sentence=f"{name}：{said}" + (f"，门槛 {threshold}" if threshold else ""),
     )
+
+
+def _still(verdict: Mapping[str, Any] | None) -> str:
+    words = distance_words(verdict["distance"], verdict["distance_unit"]) if verdict else ""
+    return f"还差 {words}" if words else ""
+
+
+def _bar(criterion: Mapping[str, Any]) -> str:
+    """The bar without the metric's name, which stands beside it."""
+    words: str = criterion["required"]
+    return words.removeprefix(f"{TITLES.get(criterion['metric'], '')} ").partition("，")[0].partition("：")[0]
 
 
 def _missing(members: Sequence[Mapping[str, Any]]) -> list[Missing]:
     return [
-        Missing(m["name"] or m["id"], WHY_ZH.get(m["why"], m["why"]))
-        for m in members
-        if not m["lower"] and m["why"] != LEFT_OUT
+        Missing(m["name"] or m["id"], why_words(m["why"])) for m in members if not m["lower"] and m["why"] != LEFT_OUT
     ]
 
 
@@ -157,6 +155,8 @@ def _numbers(result: Mapping[str, Any]) -> tuple[Number, ...]:
         pair = result[key]
         if pair is None:
             found.append(Number(key, label, "—", "", ""))
+        elif result["unit"] != "ratio":
+            found.append(Number(key, label, amount_words(pair[0], pair[1], result["unit"]), "", ""))
         else:
             at = axis_percent(*pair) if pair[1] else ""
             found.append(Number(key, label, percent_down(*pair), f"{pair[0]}/{pair[1]}", at))

@@ -1,9 +1,9 @@
-"""The numbers of the page: `state/report.json`, the output of `plantproof check --json`, made by a child process.
+"""The numbers of the page: `state/reports/`, one report per instrument, written by one child process: `plantproof check --all`.
 
-In: a data folder and the command. Out: `ReportView`: the report as it is, and whether a newer seal exists than it knows.
+In: a data folder and the command. Out: `ReportView`: one instrument's report as it is, the index of all, whether a newer seal exists.
 The web process never counts anything itself, so page, API and command line show the same integers by construction.
 At most one child at a time, with a time limit; its last words are kept when it fails. A failed run is tried again after a pause.
-The file is derived: deleting it costs one run.
+The files are derived: deleting them costs one run.
 """
 
 from __future__ import annotations
@@ -13,67 +13,102 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from collector.durable import write_durably
+from metrics.report_json import FORMAT, INDEX, INDEX_FORMAT, report_path
 
-REPORT = "report.json"
-FORMAT = "plantproof-report/1"  # metrics/report.py
+REPORTS = "reports"
 TIMEOUT_S = 300.0
 RETRY_S = 60.0
 POLL_S = 5.0
+KEPT = 2  # parsed reports: the one on the page, and the one somebody else looks at
 # `check` exits 0 (bar met) or 3 (ran, below the bar): both are answers.
 ANSWERS = (0, 3)
+_REPORT_SHAPE = {
+    "day": str,
+    "end_us": int,
+    "size": int,
+    "instrument": dict,
+    "criteria": list,
+    "results": list,
+    "verdicts": list,
+    "levels": list,
+    "references": list,
+}
+_INDEX_SHAPE = {"day": str, "end_us": int, "size": int, "default": str, "instruments": list}
 
 
 @dataclass(frozen=True, slots=True)
 class ReportView:
-    """`body` is None until a first run has ended. `size`: ledger entries it was made from."""
+    """`body` is None until a first run has ended, or where no such instrument was judged. `size`: ledger entries it was made from.
+
+    instruments: those of the index, the site's own first.
+    """
 
     body: dict[str, Any] | None
     size: int
     written_ms: int
     running: bool
     problem: str
+    instruments: tuple[dict[str, Any], ...] = ()
 
     def older_than(self, seal_index: int) -> bool:
         """True when the seal at that place in the ledger is not in these numbers."""
-        return self.body is None or self.size <= seal_index
+        return self.size <= seal_index
+
+    def find(self, name: str) -> str | None:
+        """The id of an instrument by id or by its last part (`SD25`); the site's own for an empty name."""
+        ids = [i["id"] for i in self.instruments]
+        if not name:
+            return ids[0] if ids else None
+        return next((i for i in ids if name in (i, i.rpartition("/")[2])), None)
 
 
 def check_command(folder: Path) -> tuple[str, ...]:
-    """`plantproof check --json` on that folder, with this interpreter."""
-    return (sys.executable, "-m", "plantproof", "check", "--json", "--data", str(folder))
+    """`plantproof check --all` on that folder, with this interpreter."""
+    reports = str(folder / "state" / REPORTS)
+    return (
+        *(sys.executable, "-m", "plantproof", "check", "--all", "--json", "--json-dir", reports),
+        *("--data", str(folder)),
+    )
 
 
 class ReportKeeper:
-    """Keeps `state/report.json` no older than the newest seal. Owner of the one child process."""
+    """Keeps `state/reports/` no older than the newest seal. Owner of the one child process."""
 
     def __init__(self, state: Path, command: Sequence[str], timeout_s: float = TIMEOUT_S) -> None:
-        self._path = state / REPORT
+        self._folder = state / REPORTS
         self._command = tuple(command)
         self._timeout_s = timeout_s
         self._problem = ""
         self._lock = asyncio.Lock()
-        self._kept: tuple[tuple[int, int], dict[str, Any]] | None = None
+        self._kept: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = {}
 
-    def view(self) -> ReportView:
-        """What is there now; never waits for the child."""
-        running = self._lock.locked()
+    def view(self, name: str = "") -> ReportView:
+        """What is there now of one instrument (empty: the site's own); never waits for the child."""
+        nothing = ReportView(None, -1, 0, self._lock.locked(), self._problem)
+        path = self._folder / INDEX
         try:
-            stat = self._path.stat()
-            stamp = (stat.st_mtime_ns, stat.st_size)
-            if self._kept is None or self._kept[0] != stamp:
-                self._kept = (stamp, _report(self._path.read_bytes()))
+            index, written_ms = self._read(path, parse_index)
+            found = tuple(index["instruments"])
+            view = replace(nothing, size=index["size"], written_ms=written_ms, instruments=found)
+            instrument = view.find(name)
+            if instrument is None:
+                return view
+            path = report_path(self._folder, instrument)
+            body, written_ms = self._read(path, parse_report)
         except FileNotFoundError:
-            return ReportView(None, -1, 0, running, self._problem)
+            return nothing
         except (OSError, ValueError) as err:
-            return ReportView(None, -1, 0, running, f"{self._path}: 不是 check 的输出: {err}")
-        body = self._kept[1]
-        return ReportView(body, body["size"], stamp[0] // 1_000_000, running, self._problem)
+            return replace(nothing, problem=f"{path}: 不是 check 的输出: {err}")
+        return replace(view, body=body, size=body["size"], written_ms=written_ms)
+
+    def raw(self, instrument: str) -> bytes:
+        """The bytes of one report. Errors: OSError, ValueError."""
+        return report_path(self._folder, instrument).read_bytes()
 
     async def follow(self, due: Callable[[], bool]) -> None:
         """Until cancelled: run the command whenever `due()` (asked on a worker thread) says so."""
@@ -84,30 +119,40 @@ class ReportKeeper:
             await asyncio.sleep(pause_s)
 
     async def refresh(self) -> bool:
-        """One run; True when a new report was written. A run already under way is waited for, not doubled."""
+        """One run; True when it left reports. A run already under way is waited for, not doubled."""
         if self._lock.locked():
             async with self._lock:
                 return not self._problem
         async with self._lock:
-            raw, self._problem = await self._run()
-            if raw is None:
-                return False
-            await asyncio.to_thread(write_durably, self._path, raw)
-            return True
+            self._problem = await self._run()
+            return not self._problem
 
-    async def _run(self) -> tuple[bytes | None, str]:
+    def _read(self, path: Path, parse: Callable[[bytes], dict[str, Any]]) -> tuple[dict[str, Any], int]:
+        stat = path.stat()
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        kept = self._kept.get(path)
+        if kept is None or kept[0] != stamp:
+            kept = (stamp, parse(path.read_bytes()))
+        self._kept.pop(path, None)
+        self._kept[path] = kept  # newest last
+        for old in [p for p in self._kept if p.name != INDEX][:-KEPT]:
+            del self._kept[old]
+        return kept[1], stamp[0] // 1_000_000
+
+    async def _run(self) -> str:
+        """What went wrong; empty when nothing did."""
         pipe = asyncio.subprocess.PIPE
         try:
             child = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+                *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=pipe
             )
         except OSError as err:
-            return None, f"无法启动 {self._command[0]}: {err.strerror}"
+            return f"无法启动 {self._command[0]}: {err.strerror}"
         try:
             async with asyncio.timeout(self._timeout_s):
-                out, talk = await child.communicate()
+                _, talk = await child.communicate()
         except TimeoutError:
-            return None, f"plantproof check 超过 {self._timeout_s:.0f} 秒没有结束，已停止"
+            return f"plantproof check 超过 {self._timeout_s:.0f} 秒没有结束，已停止"
         finally:
             if child.returncode is None:  # time limit, or we are asked to end
                 with contextlib.suppress(ProcessLookupError):
@@ -115,12 +160,39 @@ class ReportKeeper:
                 await child.wait()
         if child.returncode not in ANSWERS:
             words = talk.decode(errors="replace").strip().splitlines()
-            return None, f"plantproof check 退出码 {child.returncode}: {words[-1][:300] if words else '没有说明'}"
+            return f"plantproof check 退出码 {child.returncode}: {words[-1][:300] if words else '没有说明'}"
         try:
-            _report(out)
-        except ValueError as err:
-            return None, f"plantproof check --json 的输出不合格式: {err}"
-        return out, ""
+            parse_index((self._folder / INDEX).read_bytes())
+        except (OSError, ValueError) as err:
+            return f"plantproof check 没有写出合格的报告: {err}"
+        return ""
+
+
+def parse_index(raw: bytes) -> dict[str, Any]:
+    """The index, as far as this package depends on its shape. Errors: ValueError."""
+    body = _shaped(raw, INDEX_FORMAT, _INDEX_SHAPE)
+    for instrument in body["instruments"]:
+        if not isinstance(instrument, dict) or not isinstance(instrument.get("id"), str):
+            raise ValueError("instruments: expected objects with an id")
+    return body
+
+
+def parse_report(raw: bytes) -> dict[str, Any]:
+    """A report, as far as this package depends on its shape. Errors: ValueError."""
+    return _shaped(raw, FORMAT, _REPORT_SHAPE)
+
+
+def _shaped(raw: bytes, wanted: str, shape: dict[str, type]) -> dict[str, Any]:
+    body = json.loads(raw)
+    if not isinstance(body, dict):
+        raise ValueError("expected an object")
+    if body.get("format") != wanted:
+        raise ValueError(f"format: expected {wanted}, found {body.get('format')!r}")
+    for key, kind in shape.items():
+        if not isinstance(body.get(key), kind):
+            raise ValueError(f"{key}: expected {kind.__name__}")
+    date.fromisoformat(body["day"])
+    return body
 
 
 def _safely(due: Callable[[], bool]) -> bool:
@@ -129,26 +201,3 @@ def _safely(due: Callable[[], bool]) -> bool:
         return due()
     except OSError:
         return False
-
-
-def _report(raw: bytes) -> dict[str, Any]:
-    """The report, as far as this package depends on its shape. Errors: ValueError."""
-    body = json.loads(raw)
-    if not isinstance(body, dict):
-        raise ValueError("expected an object")
-    if body.get("format") != FORMAT:
-        raise ValueError(f"format: expected {FORMAT}, found {body.get('format')!r}")
-    shape = {
-        "day": str,
-        "end_us": int,
-        "size": int,
-        "instrument": dict,
-        "results": list,
-        "verdicts": list,
-        "levels": list,
-    }
-    for key, kind in shape.items():
-        if not isinstance(body.get(key), kind):
-            raise ValueError(f"{key}: expected {kind.__name__}")
-    date.fromisoformat(body["day"])
-    return body

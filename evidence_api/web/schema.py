@@ -42,24 +42,35 @@ class Health(BaseModel):
     problems: list[str]
 
 
-class Criterion(BaseModel):
-    """One clause of the rule set and its verdict; `verdict` null: not evaluated by this program."""
+class InstrumentRow(BaseModel):
+    """An instrument that was judged. `name` carries 征求意见稿 or 已失效; verdicts: level -> word."""
 
     id: str
-    level: str
-    article: str
-    quote: str
-    metric: str
-    threshold: list[int] | None
-    verdict: dict[str, Any] | None
+    name: str
+    title: str
+    standing: str
+    doc_no: str | None
+    sha256: str
+    levels: list[dict[str, str]]
+    verdicts: dict[str, str]
+    href: str
+
+
+class Instruments(BaseModel):
+    """Every instrument, the site's own first."""
+
+    as_of: AsOf
+    instruments: list[InstrumentRow]
 
 
 class Criteria(BaseModel):
-    """Every clause in force."""
+    """Every criterion of one instrument as the report states it, each with its `verdict`."""
 
     as_of: AsOf
     instrument: str
-    criteria: list[Criterion]
+    name: str
+    standing: str
+    criteria: list[dict[str, Any]]
 
 
 class Ratios(BaseModel):

@@ -67,10 +67,14 @@ class Sources:
             written_us = (self.folder.ledger / ENTRIES).stat().st_mtime_ns // 1000
         return self._clock.now_us() - written_us >= REST_US
 
-    def snapshot(self) -> Snapshot:
-        """Everything but the strips."""
+    def raw_report(self, instrument: str) -> bytes:
+        """The bytes of one instrument's report as the child wrote them. Errors: OSError, ValueError."""
+        return self._keeper.raw(instrument)
+
+    def snapshot(self, rules: str = "") -> Snapshot:
+        """Everything but the strips. rules: the instrument whose report is wanted; the site's own by default."""
         with self._lock:
-            report = self._keeper.view()
+            report = self._keeper.view(rules)
             ledger = self._ledger.read()
             return Snapshot(
                 now_ms=self._clock.now_us() // 1000,

@@ -2,7 +2,8 @@
 
 Numerator: source point: coverage >= 90/100 of the obligated minutes of 30 days and 7 obligated days, of the point where it is a key
 parameter, else of its device; scan, system: a row of the named records in the 30 days (of the item's line); manual: never.
-Denominator and members: items of the register of T. Excluded minutes: as M01. Undetermined: no register, no dictionary.
+Denominator and members: items of the register of T, those of one point once. Excluded minutes: as M01.
+Undetermined: no register, no dictionary.
 Source: GB/T 37393-2019 §6.1 90%的数据可自动采集 (GS25 第十七条(五)); catalogue §4.1 M08: 扫码 is automatic, 手工录入 is not.
 """
 
@@ -15,6 +16,7 @@ import polars as pl
 
 from config.plan import Item
 from config.points import Point
+from config.register import Register
 from metrics.arrivals import rows_of
 from metrics.inputs import Inputs, in_service_at_end
 from metrics.members import ratio_of_members, without_register
@@ -32,7 +34,8 @@ def automatic_collection(inputs: Inputs) -> list[MetricResult]:
     window = inputs.thirty_days
     if inputs.revision is None:
         return [without_register("M08", "plant", window, inputs)]
-    items = inputs.register.items
+    items = _distinct(inputs.register)
+    again = [x.id for x in inputs.register.items if x not in items]
     masks = _point_masks(inputs)
     members = tuple(_point_member(inputs, x, masks) if x.source == "point" else _row_member(inputs, x) for x in items)
     return [
@@ -43,15 +46,27 @@ def automatic_collection(inputs: Inputs) -> list[MetricResult]:
             inputs,
             members,
             declared=sum(x.source != "manual" for x in items),
-            exclusions=inputs.excuses_of(frozenset(x.device for x in items if x.device), window),
+            exclusions=(
+                *((name, "同一测点已列过，只算一次 (a point listed twice counts once)") for name in again),
+                *inputs.excuses_of(frozenset(x.device for x in items if x.device), window),
+            ),
             parameters=(
                 ("coverage_min_percent", COVERAGE_PERCENT),
                 ("min_obligated_days", MIN_DAYS),
-                *inputs.denominators(window, lambda r, _: len(r.items)),
+                *inputs.denominators(window, lambda r, _: len(_distinct(r))),
             ),
             notes=() if items else (NO_DICTIONARY,),
         )
     ]
+
+
+def _distinct(register: Register) -> list[Item]:
+    """Items of the dictionary; of several that name one point the first, so that a list is not lengthened with what works."""
+    first: dict[tuple[str | None, ...], Item] = {}
+    for item in register.items:
+        key = (item.device, item.point) if item.source == "point" else (item.id,)
+        first.setdefault(key, item)
+    return list(first.values())
 
 
 @dataclass(frozen=True, slots=True)

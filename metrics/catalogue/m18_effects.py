@@ -4,8 +4,9 @@ improvement = (after - before) / before of indicators where more is better, (bef
 cross-multiplied integers. Both periods: at least 3 calendar months, ended before T, in order, apart, the same formula, before > 0.
 Members: always all twelve, so that an indicator left out is an unknown and no smaller denominator; criteria choose theirs by name.
 Numerator: lower = improved, and beside both periods a source and a valid document (成效证明 or 财务报表); value = improved; upper = value,
-or a period missing, unfinished or without a meaning (before = 0). Scopes: plant, each representative line; each from rows of that scope only. Exclusions: none.
-Undetermined: no register, no row of the scope. Source: GS25 第十二条(二)、(三)3、(四)2; TJ, SD22 likewise; catalogue §4.1 M18.
+or a period missing, unfinished or without a meaning (before = 0). Scopes: plant, each representative line; each from its own rows only.
+Exclusions: none. Undetermined: no register, no row of the scope.
+Source: GS25 第十二条(二)、(三)3、(四)2; TJ, SD22 likewise; catalogue §4.1 M18.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ without a live meter, times the factor of the register (electricity without one:
 Less is better, so the bounds are plain numbers: lower = least possible, upper = most possible; the *conservative* one is `upper`
 (parameter `conservative`). lower: bills wholly in the month, batches without a quantity taken as the largest; value: bills across its
 ends by days; upper: those bills whole, each meter-hour without a count as that meter's largest hour. Undetermined: no register, no
-output, a medium without a factor, a meter never read, a day of a medium (read, or with a factor in the register) without meter or bill. No instrument judges it.
+output, a medium without a factor, a meter never read, a day of a medium (read, or with a factor in the register)
+without meter or bill. No instrument judges it.
 Members: meters and bills. Exclusions: bills of a medium that is metered live. Source: catalogue §4.1 M24; GB/T 2589-2020 (grade K).
 """
 

@@ -4,7 +4,7 @@ In: an instrument, a level, a day, `Facts`. Out: `Answer`s, one per rule that ha
 The orders differ and are read from each instrument: GS25 lets a first applicant choose among three levels (第十六条) and counts upwards
 afterwards 原则上; SD25 and TJ ask for 基础级 first; SD25 lets 领航级 follow 先进级, TJ does not. Ban lengths that say 至少 are a least.
 A ban runs from the day of the decision, which only the plant can enter (称号 终止日期); without it the day of the incident is taken, and
-that is said. Revocation needs a title: what happened to a unit that held none bans nobody (GS25 第二十四条 在有效期内).
+that is said. Which title is concerned by what happened, and what a lost one costs: metrics/standing/losses.py.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from config.procedures import SEVERITIES, Kind, Procedure
+from config.procedures import Kind, Procedure
 from config.ruleset import RuleSet
 from metrics.standing.dates import years_after
-from metrics.standing.facts import INCIDENT_ZH, LEVEL_ZH, Facts, Incident, Title
-from metrics.standing.titles import held_levels, procedures_of, value_read
+from metrics.standing.facts import INCIDENT_ZH, LEVEL_ZH, Facts, Incident
+from metrics.standing.losses import DECIDED, causes_of, concerned_by, loss_rule, since_loss, triggers
+from metrics.standing.titles import held_levels, procedures_of, term, value_read
 
 State = Literal["blocked", "in_principle", "open", "note"]
 STATE_ZH: dict[State, str] = {"blocked": "不能", "in_principle": "原则上不能", "open": "可以", "note": "注意"}
@@ -52,7 +53,7 @@ def may_apply(rules: RuleSet, level: str, day: date, facts: Facts) -> tuple[Answ
     if standing != "binding":
         found.append(Answer(rules.id, "", "blocked", f"{rules.name_on(day)}：以下仅为试算"))
     found += [*_order(rules, level, day, facts), *_limits(rules, level, day, facts)]
-    found += _endangered(rules, day, facts)
+    found += [*_endangered(rules, day, facts), *_unsaid(rules, day, facts)]
     for ban in bans(rules, day, facts):
         if ban.first_day <= day <= ban.last_day:
             found.append(_banned(rules, ban, day))
@@ -63,53 +64,63 @@ def bans(rules: RuleSet, day: date, facts: Facts) -> tuple[Ban, ...]:
     """Every ban that what is on record may have brought, ended or not."""
     found = []
     kinds: tuple[Kind, ...] = ("ban", "revocation", "whistleblow")
-    for kind in kinds:
-        for rule in procedures_of(rules, kind):
-            value = value_read(rules, rule, day)
-            if value is None or value.years is None:
+    for rule in (r for kind in kinds for r in procedures_of(rules, kind)):
+        value = value_read(rules, rule, day)
+        if value is None or value.years is None:
+            continue
+        for incident in facts.incidents:
+            if incident.on > day or not triggers(rule, incident):
                 continue
-            for incident in facts.incidents:
-                concerned = kind == "ban" or any(_concerns(t, incident, day) for t in facts.titles)
-                if incident.on <= day and triggers(rule, incident) and concerned:
-                    found.append(_ban(rule, incident, value.years, facts))
+            mine = concerned_by(rules, rule, incident, facts, day)
+            if mine or rule.kind == "ban":
+                ended = [t.ended_on for t in mine if t.state in DECIDED.get(rule.kind, ()) and t.ended_on]
+                decided = min((d for d in ended if incident.on <= d <= day), default=None)
+                first = decided or incident.on
+                found.append(Ban(rule, incident, first, years_after(first, value.years), decided is not None))
     return tuple(found)
-
-
-def triggers(rule: Procedure, incident: Incident) -> bool:
-    """True when the rule names this kind of thing, and an accident is severe enough for it."""
-    if incident.kind not in rule.triggers:
-        return False
-    if incident.kind != "accident" or rule.severity is None:
-        return True
-    words = [str(s) for s in SEVERITIES]
-    return incident.severity in words and words.index(incident.severity) >= words.index(rule.severity)
-
-
-def _concerns(title: Title, incident: Incident, day: date) -> bool:
-    """The title was there, or was later granted on the strength of what came to light."""
-    return title.granted_on <= day and (title.ended_on is None or title.ended_on >= incident.on)
 
 
 def _endangered(rules: RuleSet, day: date, facts: Facts) -> list[Answer]:
     """Titles still entered as held though something on record calls for their revocation."""
-    held = [t for t in facts.titles if t.state in ("held", "filed") and t.granted_on <= day]
     found = []
     for rule in procedures_of(rules, "revocation"):
         for incident in facts.incidents:
-            named = [
-                t.name for t in held if _concerns(t, incident, day) and (not rule.levels or t.level in rule.levels)
-            ]
-            if named and incident.on <= day and triggers(rule, incident):
+            held = [t.name for t in concerned_by(rules, rule, incident, facts, day) if not t.ended_by(day)]
+            if held and incident.on <= day and triggers(rule, incident):
                 what = INCIDENT_ZH.get(incident.kind, incident.kind)
-                why = f"{incident.on} {incident.severity}{what}属于撤销称号的情形，{'、'.join(named)} 仍登记为有效"
+                why = f"{incident.on} {incident.severity}{what}属于撤销称号的情形，{'、'.join(held)} 仍登记为有效"
                 found.append(Answer(rule.id, rule.article, "note", why))
     return found
 
 
-def _ban(rule: Procedure, incident: Incident, years: int, facts: Facts) -> Ban:
-    decisions = [t.ended_on for t in facts.titles if t.ended_on and t.ended_on >= incident.on and t.state != "held"]
-    first = min(decisions, default=incident.on)
-    return Ban(rule, incident, first, years_after(first, years), bool(decisions))
+def _unsaid(rules: RuleSet, day: date, facts: Facts) -> list[Answer]:
+    """What was left out of the records and could block: an accident without its grade, a lost title without its cause."""
+    found = []
+    for rule in procedures_of(rules, "revocation"):
+        if rule.severity is not None and "accident" in rule.triggers:
+            found += [
+                Answer(
+                    rule.id, rule.article, "note", f"{i.on} 事故没有登记等级；{rule.severity}及以上属于撤销称号的情形"
+                )
+                for i in facts.incidents
+                if i.kind == "accident" and not i.severity and i.on <= day
+            ]
+    for title in facts.titles:
+        if (
+            title.lost_by(day)
+            and (rule_of := loss_rule(rules, title, facts, day))
+            and not causes_of(rules, rule_of, title, facts, day)
+        ):
+            articles = "、".join(dict.fromkeys(r.article for r in _with_ban(rules, title.level)))
+            if articles:
+                why = f"{title.name}的取消或降格没有登记原因；若因{articles}所列情形，另有不得申报的年限，获评也可能没有奖励"
+                found.append(Answer(rule_of.id, articles, "note", why))
+    return found
+
+
+def _with_ban(rules: RuleSet, level: str) -> list[Procedure]:
+    rules_of = (*procedures_of(rules, "revocation", level), *procedures_of(rules, "whistleblow", level))
+    return [r for r in rules_of if any(v.years for v in r.values)]
 
 
 def _banned(rules: RuleSet, ban: Ban, day: date) -> Answer:
@@ -129,7 +140,11 @@ def _order(rules: RuleSet, level: str, day: date, facts: Facts) -> list[Answer]:
     ladders = [p for p in procedures_of(rules, "ladder") if p.requires or p.first]
     asked = [c for c in rules.criteria if c.judged_by == "title" and level in c.levels]
     found = [_by_title(c.id, c.article, c.holds, held) for c in asked]
-    first_time = not facts.titles and not any(a.result != "withdrawn" for a in facts.applications)
+    again = _again(rules, level, day, facts)
+    if again:
+        return [*found, *again]
+    earlier = [t for t in facts.titles if t.granted_on <= day]
+    first_time = not earlier and not any(a.result != "withdrawn" and a.filed_on <= day for a in facts.applications)
     choosing = next((p for p in ladders if level in p.first), None)
     if first_time and choosing is not None:
         options = "、".join(LEVEL_ZH[x] for x in choosing.first)
@@ -145,6 +160,33 @@ def _order(rules: RuleSet, level: str, day: date, facts: Facts) -> list[Answer]:
         found.append(Answer(answer.rule, answer.article, "in_principle", answer.why) if softened else answer)
     elif not asked:
         found.append(Answer(rules.id, "", "open", f"{LEVEL_ZH.get(level, level)}没有先获评其他梯次的要求"))
+    return found
+
+
+def _again(rules: RuleSet, level: str, day: date, facts: Facts) -> list[Answer]:
+    """须从降格所至载体或被取消载体的下一级逐级申报: what each title that was lost and not won back leaves open (GS25 第二十二、二十四、二十五条)."""
+    ranks = [x.id for x in rules.levels]
+    found: list[Answer] = []
+    for lost in facts.titles:
+        rule = loss_rule(rules, lost, facts, day) if lost.lost_by(day) and lost.level in ranks else None
+        if rule is None or level not in (rule.levels or ranks):
+            continue
+        since, rank = since_loss(lost), ranks.index(lost.level)
+        won = [t for t in facts.titles if since <= t.granted_on <= day and not t.lost_by(day) and t.level in ranks]
+        if any(ranks.index(t.level) >= rank for t in won):
+            continue
+        start, wanted = max(rank - 1, 0), ranks.index(level)
+        how = "降格" if lost.state == "downgraded" else "取消"
+        why = f"{lost.name}（{LEVEL_ZH[lost.level]}）{since} {how}，须从{LEVEL_ZH[ranks[start]]}起逐级申报"
+        if wanted <= start:
+            found.append(Answer(rule.id, rule.article, "open", why))
+            continue
+        before = ranks[wanted - 1]
+        if any(t.level == before and t.held_on(day, term(rules, t, facts, day).last_day) for t in won):
+            found.append(Answer(rule.id, rule.article, "open", f"{why}；此后已获评{LEVEL_ZH[before]}"))
+        else:
+            words = f"{why}；此后还没有获评{LEVEL_ZH[before]}，此前获评的不算（从严）"
+            found.append(Answer(rule.id, rule.article, "blocked", words))
     return found
 
 

@@ -62,7 +62,8 @@ def term(rules: RuleSet, title: Title, facts: Facts, day: date) -> Term:
     since = title.granted_on if title.valid_until is None else _year_before(last)
     count = 0
     for filed in sorted(a.filed_on for a in renewals_of(facts, title, day) if a.result == "granted"):
-        if filed <= since or extension is None:
+        older = transition is not None and rules.in_force.first is not None and filed < rules.in_force.first
+        if filed <= since or extension is None or older:
             continue
         if transition is not None and count == 0 and years is not None:
             last, by = last_valid_day(filed, years), f"{transition.article} 重新认定起 {years} 年，认定日从严按申请日"

@@ -22,6 +22,7 @@ from metrics.instruments import provincial
 from metrics.tables import level_lists
 from metrics.walk import devices_of, find_criterion, walk, walk_member
 from metrics.window import DAY_US
+from metrics.words import WHY
 from tests.metrics.casefile import CASES, inputs_of, load, vector_of
 
 FILES = sorted(CASES.glob("*.yaml"))
@@ -40,6 +41,8 @@ def computed(path: Path) -> Computed:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_criterion_of_every_instrument_can_be_judged_printed_and_walked(path: Path) -> None:
     numbers = computed(path)
+    codes = {m.why for r in numbers.results for m in r.members} - {"ok"}
+    assert codes <= set(WHY)  # each reason has words for a person
     out = Console(width=80, force_terminal=False)
     with out.capture() as captured:
         for rules in provincial(shelf()):

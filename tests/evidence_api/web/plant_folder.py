@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ from collector.clock import DrivenClock
 from collector.folder import DataFolder, create_folder
 from collector.ledger.entry import Entry
 from collector.revisions import apply_register
-from config.ruleset import load_ruleset
+from config.documents import Document
+from config.metric_names import TITLES
+from config.rulebook import load_shelf
 from config.settings import PlantTable
-from evidence_api.web.ratios import METRIC_ZH
-from metrics.report import Report, summarise
+from metrics.instruments import DEFAULT, provincial
+from metrics.report import Report
+from metrics.report_files import write_reports
 from metrics.result import Bound, Member, MetricResult, Window
-from metrics.verdict import judge
+from metrics.verdicts.assess import Assessment, assess
+from metrics.verdicts.evidence import Evidence
 
 LAST_HOUR = 498_699  # 2026-11-22T03Z, 11:00-12:00 in the plant
 DAYS = 95
@@ -53,6 +58,20 @@ type = "i64"
 role = "state"
 node = "ns=2;s={device}.State"
 """
+MATURITY = Document(
+    doc_id="D1",
+    sha256="ab" * 32,
+    kind="maturity",
+    name="成熟度自评估报告 2026",
+    issuer="c3mep",
+    issued_on=date(2026, 3, 1),
+    valid_until=None,
+    level=2,
+    years=(),
+    criteria=(),
+    size_bytes=1,
+    entered_us=0,
+)
 DEVICES = (
     ("CNC-01", "1#加工中心", "L1", True),
     ("CNC-02", "2#加工中心", "L1", True),
@@ -74,10 +93,10 @@ class Plant:
     end_hour: int
 
     def write_report(self, *, size: int | None = None, simulated: bool = True) -> dict[str, Any]:
-        """`state/report.json` as `check --json` would leave it."""
-        body = report_body(self.folder, size, simulated)
-        (self.folder.state / "report.json").write_text(json.dumps(body))
-        return body
+        """`state/reports/` as `check --all --json-dir` would leave it; the report of the site's own instrument."""
+        found = reports(self.folder, size, simulated)
+        write_reports(self.folder.state / "reports", found)
+        return found[0].to_json()
 
     def line(self, device: str, hour: int, gap_s: int = 0, cause: str = "") -> str:
         """A D line."""
@@ -118,39 +137,53 @@ def hour_text(hour: int) -> str:
     return f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%dT%HZ}"
 
 
-def report_body(folder: DataFolder, size: int | None, simulated: bool) -> dict[str, Any]:
-    """Six results judged by the product's own rules, as `check --json` prints them."""
-    end_us = (LAST_HOUR + 1) * 3_600_000_000 // 86_400_000_000 * 86_400_000_000 - 8 * 3_600_000_000
+END_US = (LAST_HOUR + 1) * 3_600_000_000 // 86_400_000_000 * 86_400_000_000 - 8 * 3_600_000_000
+
+
+def reports(folder: DataFolder, size: int | None, simulated: bool) -> list[Report]:
+    """Seven results judged by the product's own rules, for each province's instrument; the default one first."""
+    results, assessed = judged(simulated)
+    return [
+        Report(
+            at_us=END_US,
+            day=date(2026, 11, 22),
+            end_us=END_US,
+            own=own,
+            references=references,
+            results=results,
+            strips=(),
+            origin_class=folder.origin_class,
+            size=folder_size(folder) if size is None else size,
+            root="00" * 32,
+        )
+        for own, references in assessed
+    ]
+
+
+@lru_cache
+def judged(
+    simulated: bool,
+) -> tuple[tuple[MetricResult, ...], tuple[tuple[Assessment, tuple[Assessment, ...]], ...]]:
+    """The results, and each instrument with those it adopts: the same for every test."""
     results = tuple(
-        _result(metric, scope, end_us, numbers, simulated)
+        _result(metric, scope, END_US, numbers, simulated)
         for metric, scope, numbers in (
             ("M01", "plant", (4, 5, 7, 6)),
             ("M03", "plant", (1, 2, 3, 3)),
             ("M05", "line:L1", (3, 3, 4, 4)),
             ("M06", "line:L1", (2, 3, 4, 3)),
             ("M06", "plant", (2, 3, 4, 3)),
+            ("M08", "plant", (9, 9, 10, None)),
             ("M13", "plant", (41, 41, 41, None)),
         )
     )
-    rules = load_ruleset("GS25", METRIC_ZH)
-    day = date(2026, 11, 22)
-    criteria = rules.criteria_on(day)
-    verdicts = tuple(judge(c, c.value_on(day), results) for c in criteria)
-    report = Report(
-        at_us=end_us + 1,
-        day=day,
-        end_us=end_us,
-        rules=rules,
-        results=results,
-        criteria=criteria,
-        verdicts=verdicts,
-        levels=summarise(rules, criteria, verdicts),
-        strips=(),
-        origin_class=folder.origin_class,
-        size=folder_size(folder) if size is None else size,
-        root="00" * 32,
-    )
-    return report.to_json()
+    shelf = load_shelf(TITLES)
+    evidence = Evidence(date(2026, 11, 22), results, documents=(MATURITY,))
+    found = []
+    for rules in sorted(provincial(shelf), key=lambda r: r.id != DEFAULT):
+        own, *references = assess(rules, evidence, shelf).values()
+        found.append((own, tuple(references)))
+    return results, tuple(found)
 
 
 def _result(

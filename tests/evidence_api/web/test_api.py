@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from evidence_api.web.security import HEADERS, is_loopback
+from metrics.report_json import only_level, report_bytes
 from tests.evidence_api.web.plant_folder import DEVICES, Plant, browser
 
 PACK = "PP-20261122-DEMO.zip"
@@ -42,7 +44,7 @@ async def test_a_collector_that_went_silent_is_not_called_running(client: httpx.
 
 
 async def test_ratios_are_the_report_verbatim(client: httpx.AsyncClient, plant: Plant) -> None:
-    report = json.loads((plant.folder.state / "report.json").read_text())
+    report = json.loads((plant.folder.state / "reports" / "CN-GS" / "GS25.json").read_text())
     body = (await client.get("/api/v1/ratios")).json()
     assert body["ratios"] == report["results"]
     assert body["as_of"] == {
@@ -58,14 +60,61 @@ async def test_ratios_are_the_report_verbatim(client: httpx.AsyncClient, plant: 
 
 async def test_criteria_carry_article_words_threshold_and_verdict(client: httpx.AsyncClient) -> None:
     body = (await client.get("/api/v1/criteria")).json()
-    assert body["instrument"] == "GS25"
-    found = {(c["id"], c["level"]): c for c in body["criteria"]}
-    nc_rate = found["GS25-12-3-3h", "basic"]
-    assert (nc_rate["article"], nc_rate["threshold"]) == ("第十二条(三)3", [60, 100])
+    assert (body["instrument"], body["standing"]) == ("CN-GS/GS25", "binding")
+    found = {c["id"]: c for c in body["criteria"]}
+    nc_rate = found["GS25-12-3-3h"]
+    assert (nc_rate["article"], nc_rate["threshold"], nc_rate["levels"]) == ("第十二条(三)3", [60, 100], ["basic"])
     assert "60%以上" in nc_rate["quote"]
+    assert nc_rate["required"] == "关键工序数控化率 ≥ 60 %，每条代表产线"
     assert nc_rate["verdict"]["verdict"] == "short"
-    assert nc_rate["verdict"]["distance"] == 1
-    assert {level for _, level in found} == {"scene", "basic", "advanced"}
+    assert (nc_rate["verdict"]["distance"], nc_rate["verdict"]["needs"][0][:2]) == (1, ["X2", "设备2"])
+    other = (await client.get("/api/v1/criteria?rules=SD22")).json()
+    assert other["name"].endswith("（已于 2025-12-31 失效）")
+    assert {c["id"].partition("-")[0] for c in other["criteria"]} == {"SD22"}
+
+
+async def test_instruments_say_their_standing_levels_and_digest(client: httpx.AsyncClient) -> None:
+    rows = (await client.get("/api/v1/instruments")).json()["instruments"]
+    assert [(r["id"], r["standing"]) for r in rows] == [
+        ("CN-GS/GS25", "binding"),
+        ("CN-SD/SD22", "expired"),
+        ("CN-SD/SD25", "draft"),
+        ("CN-TJ/TJ", "binding"),
+    ]
+    assert "征求意见稿" in rows[2]["name"]
+    assert [level["id"] for level in rows[1]["levels"]] == ["scene", "workshop", "factory_2022"]
+    assert all(re.fullmatch("[0-9a-f]{64}", r["sha256"]) for r in rows)
+    for row in rows:
+        assert (await client.get(row["href"])).json()["instrument"]["id"] == row["id"]
+
+
+async def test_a_report_is_the_bytes_that_check_wrote(client: httpx.AsyncClient, plant: Plant) -> None:
+    for name in ("CN-GS/GS25", "CN-SD/SD25"):
+        answer = await client.get(f"/api/v1/reports/{name}")
+        assert answer.content == (plant.folder.state / "reports" / f"{name}.json").read_bytes()
+        assert answer.headers["content-type"] == "application/json"
+    whole = json.loads((plant.folder.state / "reports" / "CN-GS" / "GS25.json").read_bytes())
+    part = await client.get("/api/v1/reports/CN-GS/GS25?level=basic")
+    assert part.content == report_bytes(only_level(whole, "basic"))
+    assert [level["id"] for level in part.json()["levels"]] == ["basic"]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/api/v1/reports/CN-GS/NONE", "no_such_instrument"),
+        ("/api/v1/reports/CN/ELEMENTS25", "no_such_instrument"),
+        ("/api/v1/reports/%2e%2e/index", "no_such_instrument"),
+        ("/api/v1/reports/CN-GS/GS25?level=gold", "no_such_level"),
+        ("/api/v1/criteria?rules=NONE", "no_such_instrument"),
+        ("/api/v1/ratios?rules=NONE", "no_such_instrument"),
+        ("/?rules=NONE", "no_such_instrument"),
+    ],
+)
+async def test_what_was_not_judged_is_not_found(client: httpx.AsyncClient, path: str, code: str) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] in (code, "not_found")
 
 
 async def test_devices_carry_their_last_outcome_and_95_days(client: httpx.AsyncClient) -> None:
@@ -176,15 +225,18 @@ def test_odd_spellings_of_loopback_are_not_believed(host: str) -> None:
 async def test_openapi_lists_each_path_once(client: httpx.AsyncClient) -> None:
     body = (await client.get("/api/v1/openapi.json")).json()
     assert body["info"]["title"] == "PlantProof"
-    assert sorted(body["paths"]) == [
+    reading = {path: methods for path, methods in body["paths"].items() if not path.startswith("/api/v1/records")}
+    assert sorted(reading) == [
         "/api/v1/criteria",
         "/api/v1/devices",
         "/api/v1/health",
+        "/api/v1/instruments",
         "/api/v1/packs",
         "/api/v1/packs/{name}",
         "/api/v1/ratios",
+        "/api/v1/reports/{province}/{instrument}",
     ]
-    assert all(set(methods) == {"get"} for methods in body["paths"].values())
+    assert all(set(methods) == {"get"} for methods in reading.values())
 
 
 async def test_reading_leaves_the_folder_as_it_was(client: httpx.AsyncClient, plant: Plant) -> None:
@@ -197,6 +249,9 @@ async def test_reading_leaves_the_folder_as_it_was(client: httpx.AsyncClient, pl
         "/api/v1/health",
         "/api/v1/criteria",
         "/api/v1/ratios",
+        "/api/v1/instruments",
+        "/api/v1/reports/CN-TJ/TJ?level=basic",
+        "/?rules=SD22",
         "/api/v1/devices",
         f"/api/v1/packs/{PACK}",
     ):

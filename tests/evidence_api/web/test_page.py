@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -9,7 +10,6 @@ from html.parser import HTMLParser
 import httpx
 
 from evidence_api.web.app import create_app
-from evidence_api.web.ratios import METRIC_ZH
 from tests.evidence_api.web.plant_folder import DEVICES, Plant, browser
 
 
@@ -71,10 +71,51 @@ async def test_numbers_are_those_of_the_report_cut_never_rounded(client: httpx.A
     assert "甘工信发〔2025〕152号" in text
 
 
-async def test_levels_count_what_is_evaluated_and_what_is_left_to_people(client: httpx.AsyncClient) -> None:
+async def test_levels_say_how_many_criteria_have_which_word(client: httpx.AsyncClient) -> None:
     text = re.sub(r"\s+", " ", (await overview(client)).text)
-    assert "场景：数据不足 · 基础级：2 条差距 · 先进级：1 条差距" in text
-    assert "已评估 3 / 20 条" in text
+    assert "基础级：2 条差距 · 先进级：1 条差距" in text
+    assert "共 20 条" in text
+
+
+async def test_every_criterion_is_on_the_page_with_article_bar_numbers_and_names(
+    client: httpx.AsyncClient, plant: Plant
+) -> None:
+    for name in ("CN-GS/GS25", "CN-SD/SD22", "CN-SD/SD25", "CN-TJ/TJ"):
+        report = json.loads((plant.folder.state / "reports" / f"{name}.json").read_bytes())
+        text = Page((await client.get(f"/?rules={name}")).text).text
+        for criterion in report["criteria"]:
+            assert f"{criterion['article']} · {criterion['id']}" in text
+            assert criterion["quote"] in text
+            assert criterion["required"] in text
+    text = re.sub(r"\s+", " ", (await overview(client)).text)
+    assert "3/3 100.0 % / 2/3 66.6 % / 1/3 33.3 %" in text
+    assert "2 台X1 设备1覆盖率不足 90%" in text
+    assert "1 份材料营业执照没有这份材料" in text
+
+
+async def test_a_criterion_that_refers_to_another_instrument_opens_into_its_criteria(client: httpx.AsyncClient) -> None:
+    text = (await client.get("/?rules=SD25")).text
+    assert "智能工厂梯度培育要素条件（2025年版） · " in text
+    assert "ELEMENTS25-base-1" in text
+
+
+async def test_the_picker_names_each_instrument_with_its_standing(client: httpx.AsyncClient) -> None:
+    page = await overview(client)
+    links = [a["href"] for tag, a in page.elements if tag == "a" and (a.get("href") or "").startswith("/?rules=")]
+    assert links == ["/?rules=CN-GS/GS25", "/?rules=CN-SD/SD22", "/?rules=CN-SD/SD25", "/?rules=CN-TJ/TJ"]
+    assert "已失效" in page.text
+    assert "征求意见稿" in page.text
+    for name, words in (("SD22", "（已于 2025-12-31 失效）"), ("SD25", "（征求意见稿，未施行）")):
+        html = (await client.get(f"/?rules={name}")).text
+        text = Page(html).text
+        assert text.count(words) >= 3  # header, picker, note
+        assert "对谁都没有约束力" in text
+        assert 'class="chip v-met"' not in html
+
+
+async def test_ids_of_a_page_are_its_own(client: httpx.AsyncClient) -> None:
+    ids = [a["id"] for _, a in (await overview(client)).elements if "id" in a]
+    assert len(ids) == len(set(ids))
 
 
 async def test_day_strips_name_each_cause(client: httpx.AsyncClient) -> None:
@@ -117,7 +158,7 @@ async def test_page_tells_which_numbers_are_missing_instead_of_inventing_them(ma
         assert "2026-11-22 11:00–12:00" in text  # the seal is there all the same
         plant.write_report(size=1)
         assert "已有更新的封存" in (await overview(client)).text
-        (plant.folder.state / "report.json").write_text("{}")
+        (plant.folder.state / "reports" / "index.json").write_text("{}")
         assert "不是 check 的输出" in (await overview(client)).text
 
 
@@ -129,9 +170,3 @@ async def test_changed_checkpoint_is_a_problem_and_not_a_root(client: httpx.Asyn
     text = (await overview(client)).text
     assert "检查点不可信" in text
     assert "签名有效" not in text
-
-
-def test_metric_names_are_those_of_the_registry() -> None:
-    from metrics.registry import TITLES
-
-    assert METRIC_ZH == TITLES
