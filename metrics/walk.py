@@ -6,7 +6,6 @@ but minutes of device-hours (`metrics/device_hours.py`).
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from datetime import date
 from itertools import groupby
@@ -14,12 +13,12 @@ from itertools import groupby
 from rich.console import RenderableType
 from rich.text import Text
 
+from config.metric_formulas import FORMULAS
 from config.rule_text import article_text
 from config.ruleset import Criterion
 from metrics.device_hours import DeviceDay, DeviceHour, device_days_of
 from metrics.evaluate import Computed
 from metrics.inputs import Inputs
-from metrics.registry import METRICS
 from metrics.report import Report
 from metrics.result import VERDICT_ZH, Bound, Member, MetricResult, Verdict, Window
 from metrics.tables import called, member_lines
@@ -126,11 +125,12 @@ def _of_batch(inputs: Inputs, member: Member) -> list[tuple[str, Window]]:
 
 def _formula(criterion: Criterion) -> Iterator[Text]:
     metric = criterion.metric or ""
+    formula, proven = FORMULAS.get(metric, ("这个指标还没有算法", ""))
     yield Text(f"四、指标  {metric_words(metric)}")
-    compute = METRICS.get(metric)
-    module = inspect.getmodule(compute) if compute is not None else None
-    for line in (module.__doc__ or "").strip().splitlines() if module else ["这个指标还没有算法"]:
-        yield Text(f"    {line}", style="dim")
+    yield Text(f"    算法：{formula}")
+    if proven:
+        yield Text(f"    可证明（下限）要求：{proven}")
+    yield Text("    逐项定义见 docs/metrics.md", style="dim")
 
 
 def _bounds(result: MetricResult) -> Iterator[Text]:
