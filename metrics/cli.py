@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from config.ruleset import RuleSet
     from metrics.evaluate import Computed
     from metrics.report import Report
+    from metrics.standing.standing_json import Standing
 
 app = typer.Typer(help="自评与指标 (verdicts and ratios)")
 
@@ -68,8 +69,8 @@ def check(
     if every or json_dir is not None:
         raise typer.Exit(_check_all(data, config, at, size, json_dir, as_json=as_json))
     chosen, shelf = choose(rules or default_instrument(config))
-    _known_level(chosen, level)
-    computed = _computed(data, at, size)
+    known_level(chosen, level)
+    computed = computed_at(data, at, size)
     report = report_of(computed, chosen, shelf)
     if why:
         _say_why(report, computed, why, member)
@@ -101,7 +102,7 @@ def ratio(
         known = "、".join(f"{k} {v}" for k, v in TITLES.items())
         raise typer.BadParameter(f"没有指标 {metric!r} (unknown metric); 现有 {known}", param_hint="METRIC")
     chosen, shelf = choose(rules or default_instrument(config))
-    computed = with_guide(_computed(data, at, size), chosen, shelf)
+    computed = with_guide(computed_at(data, at, size), chosen, shelf)
     results = [r for r in computed.results if metric in ("", r.metric)]
     if as_json:
         _write([r.to_json() for r in results])
@@ -121,16 +122,17 @@ def ratio(
 
 def _check_all(data: Path, config: Path, at: str, size: int | None, json_dir: Path | None, *, as_json: bool) -> int:
     """Every province's instrument, and the site's own, by the same numbers; one file each where a folder is given."""
+    from collector.folder import open_folder
     from metrics.evaluate import report_of
     from metrics.instruments import choose, default_instrument, provincial
     from metrics.report_files import index_of, write_reports
 
     own, shelf = choose(default_instrument(config))
     instruments = [r for r in provincial(shelf) if r.id != own.id]
-    computed = _computed(data, at, size)
+    computed = computed_at(data, at, size)
     reports = [report_of(computed, rules, shelf) for rules in (own, *instruments)]
     if json_dir is not None:
-        write_reports(json_dir, reports)
+        write_reports(json_dir, reports, *_beside(computed, reports), open_folder(data).genesis["plant"])
     if as_json:
         _write(index_of(reports))
     elif json_dir is None:
@@ -139,7 +141,20 @@ def _check_all(data: Path, config: Path, at: str, size: int | None, json_dir: Pa
     return 0 if all(r.all_met for r in reports if r.own.standing == "binding") else BELOW_THE_BAR
 
 
-def _computed(data: Path, at: str, size: int | None) -> Computed:
+def _beside(computed: Computed, reports: Sequence[Report]) -> tuple[list[Standing], dict[str, Any]]:
+    """What the page shows beside the verdicts, of the same day and ledger size: deadlines of each instrument, and the findings."""
+    from metrics.findings.ask import findings
+    from metrics.findings.findings_json import findings_json
+    from metrics.standing.facts import read_facts
+    from metrics.standing.standing_json import standing_of
+
+    inputs, day, size = computed.inputs, reports[0].day, computed.inputs.ledger_size
+    facts = read_facts(inputs.records, inputs.documents)
+    standings = [standing_of(r.rules, day, facts, size) for r in reports]
+    return standings, findings_json(findings(inputs, computed.results), day, size, raw_read=False)
+
+
+def computed_at(data: Path, at: str, size: int | None) -> Computed:
     """The numbers asked for. Errors travel up to the front door, which gives them their exit code."""
     from collector.clock import SystemClock
     from collector.folder import open_folder
@@ -154,7 +169,8 @@ def _computed(data: Path, at: str, size: int | None) -> Computed:
     return compute(folder, at_us, size, recompute=_from_raw_rows)
 
 
-def _known_level(rules: RuleSet, level: str) -> None:
+def known_level(rules: RuleSet, level: str) -> None:
+    """Refuses, as wrong usage, a level that the instrument does not have."""
     if level and level not in {x.id for x in rules.levels}:
         known = "、".join(f"{x.id} {x.title}" for x in rules.levels)
         raise typer.BadParameter(f"没有梯次 {level!r} (unknown level); 现有 {known}", param_hint="--level")

@@ -6,20 +6,24 @@ Exit codes: 0 nothing overdue, 3 something is overdue or was done late, 2 usage,
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, date, datetime
+import sys
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from metrics.report_json import report_bytes
+
 if TYPE_CHECKING:
+    from collector.folder import DataFolder
     from config.ruleset import RuleSet
     from metrics.standing.deadlines import Deadline
     from metrics.standing.facts import Facts
+    from metrics.standing.standing_json import Standing
 
 app = typer.Typer()
 OVERDUE = 3
@@ -32,40 +36,48 @@ def deadlines(
     rules: Rules = "CN-GS/GS25",
     at: Annotated[str, typer.Option("--at", help="以哪一天为今天，如 2027-03-01 (the day to judge from)")] = "",
     ics: Annotated[Path | None, typer.Option("--ics", help="写出 iCalendar 文件，含提前 180/120/90/30 天提醒")] = None,
+    size: Annotated[int | None, typer.Option("--size", min=1, help="只看账本前 N 条 (as of N ledger entries)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="以 JSON 输出 (JSON on stdout)")] = False,
     data: Data = Path("plantproof-data"),
 ) -> None:
     """期限、能否申报、奖励测算 (what is due when; may we apply; awards)."""
-    from collector.clock import SystemClock
     from collector.durable import write_durably
     from collector.folder import open_folder
-    from collector.revisions import documents, record_frames, registers
     from config.metric_names import TITLES
     from config.rulebook import load_ruleset
-    from metrics.standing import deadlines as due
-    from metrics.standing.calendar_file import calendar_of
-    from metrics.standing.facts import read_facts
 
     chosen = load_ruleset(rules, TITLES)
     folder = open_folder(data)
-    revisions = registers(folder)
-    now_us = SystemClock().now_us()
-    zone = revisions[-1].register.calendar.tz if revisions else UTC
-    day = _day(at) if at else datetime.fromtimestamp(now_us // 1_000_000, UTC).astimezone(zone).date()
-    facts = read_facts(record_frames(folder), documents(folder))
-    found = due.deadlines(chosen, day, facts)
+    standing = _standing(folder, chosen, at, size)
     if ics is not None:
-        moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        write_durably(ics, calendar_of(found, chosen.name_on(day), folder.genesis["plant"], moment))
+        write_durably(ics, standing.calendar(folder.genesis["plant"]))
     if as_json:
-        typer.echo(json.dumps(_json(chosen, day, facts, found), ensure_ascii=False, sort_keys=True))
+        sys.stdout.buffer.write(report_bytes(standing.to_json()))
+        sys.stdout.buffer.flush()
     else:
-        _print(chosen, day, facts, found, ics)
-    raise typer.Exit(OVERDUE if any(d.state in ("overdue", "late") for d in found) else 0)
+        _print(chosen, standing.day, standing.facts, standing.found, ics)
+    raise typer.Exit(OVERDUE if standing.overdue else 0)
+
+
+def _standing(folder: DataFolder, rules: RuleSet, at: str, size: int | None) -> Standing:
+    """As of a ledger size, the newest by default, so that the page's bytes can be made again."""
+    from collector.clock import SystemClock
+    from collector.ledger.log import read_lines
+    from collector.revisions import documents, record_frames, registers
+    from metrics.evaluate import CHINA
+    from metrics.standing.facts import read_facts
+    from metrics.standing.standing_json import standing_of
+    from metrics.window import local_day
+
+    size = len(read_lines(folder.ledger)[:size])
+    revisions = registers(folder, size)
+    zone = revisions[-1].register.calendar.tz if revisions else CHINA
+    day = _day(at) if at else local_day(SystemClock().now_us(), zone)
+    return standing_of(rules, day, read_facts(record_frames(folder, size), documents(folder, size)), size)
 
 
 def _print(rules: RuleSet, day: date, facts: Facts, found: tuple[Deadline, ...], ics: Path | None) -> None:
-    from metrics.standing.awards import award_ceiling
+    from metrics.standing.awards import award_ceiling, wan_words
     from metrics.standing.deadlines import STATE_ZH
     from metrics.standing.eligibility import STATE_ZH as ANSWER_ZH
     from metrics.standing.eligibility import may_apply
@@ -94,62 +106,13 @@ def _print(rules: RuleSet, day: date, facts: Facts, found: tuple[Deadline, ...],
             _say(out, f"  {ANSWER_ZH[a.state]}  {a.article} {a.why}".rstrip())
         ceiling = award_ceiling(rules, level.id, day, facts)
         steps = "；".join(f"{article} {words}".strip() for article, words in ceiling.steps)
-        amount = "—" if ceiling.fen is None else f"至多 {ceiling.fen // 1_000_000} 万元"
+        amount = "—" if ceiling.fen is None else f"至多 {wan_words(ceiling.fen)}"
         _say(out, f"  奖励  {amount}（{steps}）")
     missing = [LEVEL_ZH.get(t.level, t.level) for t in facts.titles if not t.document]
     if missing:
         _say(out, f"\n没有附认定文件的称号：{'、'.join(missing)}")
     if ics is not None:
         _say(out, f"\n✔ 已写出 {ics}，可导入任何日历程序")
-
-
-def _json(rules: RuleSet, day: date, facts: Facts, found: tuple[Deadline, ...]) -> dict[str, Any]:
-    from metrics.standing.awards import award_ceiling
-    from metrics.standing.eligibility import may_apply
-
-    levels = []
-    for level in rules.levels:
-        ceiling = award_ceiling(rules, level.id, day, facts)
-        answers = [
-            {
-                "rule": a.rule,
-                "article": a.article,
-                "state": a.state,
-                "why": a.why,
-                "until": a.until and a.until.isoformat(),
-            }
-            for a in may_apply(rules, level.id, day, facts)
-        ]
-        award = {"fen": ceiling.fen, "steps": [list(s) for s in ceiling.steps]}
-        levels.append({"id": level.id, "title": level.title, "may_apply": answers, "award": award})
-    return {
-        "instrument": {
-            "id": rules.id,
-            "name": rules.name_on(day),
-            "standing": rules.standing(day),
-            "sha256": rules.sha256,
-        },
-        "day": day.isoformat(),
-        "deadlines": [_row(d) for d in found],
-        "levels": levels,
-    }
-
-
-def _row(d: Deadline) -> dict[str, Any]:
-    return {
-        "id": d.id,
-        "due": d.due.isoformat(),
-        "title": d.title,
-        "subject": d.subject,
-        "state": d.state,
-        "rule": d.rule,
-        "article": d.article,
-        "words": d.words,
-        "readings": [[words, last.isoformat()] for words, last in d.readings],
-        "own": d.own,
-        "note": d.note,
-        "alarms": [x.isoformat() for x in d.alarms],
-    }
 
 
 def _day(text: str) -> date:

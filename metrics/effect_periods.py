@@ -58,7 +58,9 @@ class EffectPeriod:
 
     @property
     def whole(self) -> bool:
-        """At least three calendar months."""
+        """At least three calendar months. A period that ends in the first or last year of the calendar is a slip of the pen."""
+        if self.last.year in (date.min.year, date.max.year):
+            return False
         return months_before(self.last + timedelta(days=1), PERIOD_MONTHS) >= self.first
 
 

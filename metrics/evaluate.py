@@ -21,8 +21,8 @@ from collector.ledger.entry import Entry
 from collector.ledger.log import read_lines
 from collector.ledger.merkle import leaf_hash, root
 from collector.register_revisions import registers
-from collector.revisions import documents, exclusions, record_frames
-from collector.store.lines import HourLines, read_hours
+from collector.revisions import documents, exclusions, import_facts, record_frames
+from collector.store.lines import COMMITS, HourLines, read_commits, read_hours
 from config.metric_names import TITLES
 from config.rulebook import adopted, load_shelf
 from config.ruleset import RuleSet
@@ -125,15 +125,17 @@ def read_inputs(
     without_lines = Inputs(end_us, tz, _no_lines(folder), revisions)
     return replace(
         without_lines,
-        lines=_sealed(read_hours(folder, *hours_of(without_lines.reading)), entries),
+        lines=_sealed(read_hours(folder, *hours_of(without_lines.reading), without=COMMITS), entries),
         exclusions=tuple(exclusions(folder, len(leaves))),
         records=records if records.rev else None,
+        import_facts=import_facts(folder, len(leaves)),
         documents=documents(folder, len(leaves)),
         down=_down(entries),
         origin_class=folder.origin_class,
         ledger_size=len(leaves),
         ledger_root=root([leaf_hash(line) for line in leaves]),
         recompute=partial(recompute, folder) if recompute else None,
+        commits=partial(read_commits, folder),
     )
 
 
@@ -150,8 +152,13 @@ def _offset(revisions: Sequence[Revision], at_us: int) -> timezone:
 def _sealed(lines: HourLines, entries: Sequence[Entry]) -> HourLines:
     """Lines of the hours that have a seal among these entries."""
     hours = [hour_number(e.body["hour"]) for e in entries if e.t == "seal" and "span" not in e.body]
-    sealed = pl.col("hour").is_in(pl.Series(hours, dtype=pl.Int64).implode())
-    return HourLines(lines.device.filter(sealed), lines.parameter.filter(sealed), lines.late.filter(sealed))
+    sealed = pl.Series(hours, dtype=pl.Int64).implode()
+
+    def only_sealed(frame: pl.DataFrame) -> pl.DataFrame:
+        known = frame["hour"].is_in(sealed)
+        return frame if known.all() else frame.filter(known)
+
+    return HourLines(only_sealed(lines.device), only_sealed(lines.parameter), only_sealed(lines.late))
 
 
 def _down(entries: Sequence[Entry]) -> tuple[tuple[int, int], ...]:

@@ -45,8 +45,9 @@ class Fields:
 
 def place_lines(lines: pl.DataFrame, devices: tuple[str, ...], first_hour: int, hours: int) -> Fields:
     """Find the row and the column of each line."""
-    order = pl.DataFrame({"device": devices, "row": range(len(devices))}, {"device": pl.String, "row": pl.Int64})
-    within = lines.filter((pl.col("hour") >= first_hour) & (pl.col("hour") < first_hour + hours))
-    placed = within.join(order, on="device", how="inner")
-    rows, columns = placed["row"].to_numpy(), (placed["hour"] - first_hour).to_numpy()
-    return Fields(devices, first_hour, hours, placed, rows, columns)
+    row = lines["device"].cast(pl.Enum(devices), strict=False).to_physical().cast(pl.Int64)  # null: another device
+    hour = lines["hour"]
+    placed = row.is_not_null() & (hour >= first_hour) & (hour < first_hour + hours)
+    if not placed.all():
+        lines, row, hour = lines.filter(placed), row.filter(placed), hour.filter(placed)
+    return Fields(devices, first_hour, hours, lines, row.to_numpy(), (hour - first_hour).to_numpy())

@@ -6,7 +6,7 @@ Exit codes: 0 no question, 3 some, else what the front door gives an error.
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,20 +30,27 @@ SHOWN = 12
 @app.command()
 def findings(
     at: Annotated[str, typer.Option("--at", help="截止时刻，默认现在 (ISO 8601, plant time without offset)")] = "",
+    size: Annotated[int | None, typer.Option("--size", min=1, help="只看账本前 N 条 (as of N ledger entries)")] = None,
+    skip_raw: Annotated[bool, typer.Option("--skip-raw", help="不读原始读数，快 (leave raw readings out)")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="以 JSON 输出 (JSON on stdout)")] = False,
     data: Annotated[Path, typer.Option("--data", help="数据目录 (data folder)")] = Path("plantproof-data"),
 ) -> None:
     """审核员会问什么：数据自己引出的疑点及其依据 (questions the data raises by itself)."""
     from collector.folder import open_folder
-    from metrics.cli import moment_us
-    from metrics.evaluate import compute_all, read_inputs
+    from metrics.cli import computed_at
     from metrics.findings.ask import findings as ask
+    from metrics.findings.findings_json import findings_json
+    from metrics.report_json import report_bytes
+    from metrics.window import local_day
 
     folder = open_folder(data)
-    inputs = read_inputs(folder, moment_us(folder, at))
-    found = ask(inputs, compute_all(inputs), lambda hours: raw_readings(folder, hours))
+    computed = computed_at(data, at, size)
+    inputs = computed.inputs
+    found = ask(inputs, computed.results, None if skip_raw else lambda hours: raw_readings(folder, hours))
     if as_json:
-        typer.echo(json.dumps([f.to_json() for f in found], ensure_ascii=False, sort_keys=True))
+        body = findings_json(found, local_day(computed.at_us, inputs.tz), inputs.ledger_size, raw_read=not skip_raw)
+        sys.stdout.buffer.write(report_bytes(body))
+        sys.stdout.buffer.flush()
         raise typer.Exit(ASKED if found else 0)
     out = Console()
     for f in found:

@@ -23,12 +23,14 @@ from metrics.window import DAY_US, days_of, hours_of, last_days, last_months, mi
 if TYPE_CHECKING:
     import polars as pl
 
+    from collector.store.record_frames import ImportFacts
     from metrics.fields import Fields
     from metrics.minutes import Minutes
     from metrics.networked import Contact
     from metrics.parameter_seconds import Seconds
 
 Recompute = Callable[[Sequence[int]], dict[int, list[str]]]
+Commits = Callable[[Sequence[int]], "pl.DataFrame"]
 MONTHS = 3  # GS25 第十二条(二): 稳定运行≥3个月; the window of M11, M12, M13
 NETWORK_DAYS = 30  # catalogue §4.1 M01
 LEAD_DAYS = 7  # operations that began before the window (M13)
@@ -108,6 +110,8 @@ class Inputs:
     """end_us: T, a plant midnight. revisions: ascending. down: [from_us, to_us) in which the collector did not run.
 
     recompute: all lines of some hours again from raw rows (`collector.recompute`); None where there are none.
+    commits: D lines of some hours with their commitments, where `lines` are without them (M12 asks for a few).
+    import_facts: imports that kept rows aside or replaced cells: for findings, no number rests on them.
     scenes: the adopted scene guide by number (M20); empty where the rules adopt none.
     """
 
@@ -117,6 +121,7 @@ class Inputs:
     revisions: tuple[Revision, ...]
     exclusions: tuple[Excuse, ...] = ()
     records: Records | None = None
+    import_facts: tuple[ImportFacts, ...] = ()
     documents: tuple[Document, ...] = ()
     scenes: Mapping[int, Scene] = field(default_factory=dict)
     down: tuple[tuple[int, int], ...] = ()
@@ -124,6 +129,7 @@ class Inputs:
     ledger_size: int = 0
     ledger_root: bytes = b""
     recompute: Recompute | None = None
+    commits: Commits | None = None
 
     @property
     def three_months(self) -> Window:
@@ -207,9 +213,8 @@ class Inputs:
 
     def simulated(self, window: Window) -> bool:
         """Some line of the window, or the folder itself, is not `live`."""
-        from metrics.minutes import any_not_live  # noqa: PLC0415
-
-        return self.origin_class != "live" or any_not_live(self.lines.device, window)
+        first, end = hours_of(window)
+        return self.origin_class != "live" or any(first <= hour < end for hour in self._hours_not_live)
 
     def excuses_of(self, devices: frozenset[str], window: Window) -> tuple[tuple[str, str], ...]:
         """(id, note) of each excusing interval that touches these devices in the window, counted or not."""
@@ -243,6 +248,13 @@ class Inputs:
             ("denominator_sum", sum(counts)),
             ("denominator_days", len(counts)),
         )
+
+    @cached_property
+    def _hours_not_live(self) -> frozenset[int]:
+        """Hours of which some D line has an origin other than live."""
+        from metrics.minutes import hours_not_live  # noqa: PLC0415  (polars is loaded by those who count)
+
+        return hours_not_live(self.lines.device)
 
     @cached_property
     def _service_turns(self) -> dict[int, list[int]]:

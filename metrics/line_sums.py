@@ -17,5 +17,10 @@ def device_sums(inputs: Inputs, window: Window, *columns: str) -> dict[str, dict
     """Sums of some integer columns; devices without a line are absent."""
     first, end = hours_of(window)
     within = (pl.col("hour") >= first) & (pl.col("hour") < end)
-    sums = inputs.lines.device.filter(within).group_by("device").agg(pl.col(*columns).cast(pl.Int64).sum())
+    sums = (
+        inputs.lines.device.select("device", "hour", *columns)
+        .filter(within)
+        .group_by("device")
+        .agg(pl.col(*columns).cast(pl.Int64).sum())
+    )
     return {row["device"]: {name: int(row[name]) for name in columns} for row in sums.iter_rows(named=True)}

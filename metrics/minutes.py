@@ -103,11 +103,9 @@ def build_minutes(inputs: Inputs) -> Minutes:
     return Minutes(devices, first, in_service, owed, covered, _late(inputs.lines, devices, first, shape[1]), unseen)
 
 
-def any_not_live(device: pl.DataFrame, window: Window) -> bool:
-    """True when a D line of the window's hours has an origin other than live."""
-    first, end = hours_of(window)
-    not_live = (pl.col("hour") >= first) & (pl.col("hour") < end) & (pl.col("origin") != "live")
-    return not device.filter(not_live).is_empty()
+def hours_not_live(device: pl.DataFrame) -> frozenset[int]:
+    """Hours of which some D line has an origin other than live."""
+    return frozenset(device.filter(pl.col("origin") != "live")["hour"].unique().to_list())
 
 
 def _late(lines: HourFrames, devices: tuple[str, ...], first: int, hours: int) -> Masks:
@@ -145,12 +143,15 @@ def _obligation(inputs: Inputs, devices: tuple[str, ...], first: int, hours: int
 def _registers_of_hours(inputs: Inputs, first: int, hours: int) -> list[tuple[Register, NDArray[np.int64]]]:
     """Each register and the columns of the hours it was in force in (docs/metrics.md §0, revision of an hour)."""
     by_rev = {r.rev: r for r in inputs.revisions if r.effective_us < inputs.end_us}
-    sealed = inputs.lines.device.group_by("hour").agg(pl.col("register_rev").max())
-    rev_of = dict(zip(sealed["hour"].to_list(), sealed["register_rev"].to_list(), strict=True))
+    sealed = np.zeros(hours, np.int64)
+    lines = inputs.lines.device.select("hour", "register_rev").filter(
+        pl.col("hour").is_between(first, first + hours - 1)
+    )
+    np.maximum.at(sealed, (lines["hour"] - first).to_numpy(), lines["register_rev"].fill_null(0).to_numpy())
     chosen: dict[int, list[int]] = {}
     for column in range(hours):
         hour = first + column
-        rev = rev_of.get(hour)
+        rev = int(sealed[column])
         if rev not in by_rev:
             in_force = inputs.revision_before((hour + 1) * HOUR_US)
             rev = in_force.rev if in_force else min(by_rev)

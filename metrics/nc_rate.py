@@ -45,7 +45,12 @@ def nc_proof(inputs: Inputs) -> NcProof:
     """What the lines of 30 days say of every device."""
     first, end = hours_of(inputs.thirty_days)
     within = (pl.col("hour") >= first) & (pl.col("hour") < end)
-    auto = inputs.lines.device.filter(within).group_by("device").agg(pl.col("auto_s").sum())
+    auto = (
+        inputs.lines.device.select("device", "hour", "auto_s")
+        .filter(within)
+        .group_by("device")
+        .agg(pl.col("auto_s").sum())
+    )
     points = inputs.register.point_set
     programs = [
         (d.id, p.name)
@@ -56,7 +61,8 @@ def nc_proof(inputs: Inputs) -> NcProof:
     ]
     wanted = pl.DataFrame(programs, {"device": pl.String, "point": pl.String}, orient="row")
     program = (
-        inputs.lines.parameter.filter(within)
+        inputs.lines.parameter.select("device", "hour", "point", "ok")
+        .filter(within)
         .join(wanted, on=["device", "point"], how="inner")
         .group_by("device")
         .agg(pl.col("ok").sum())

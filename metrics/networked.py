@@ -180,7 +180,8 @@ def _causes(inputs: Inputs, part: Minutes) -> dict[str, str]:
     """Each device's cause of the largest sum of gap seconds in the window's D lines; ties by name."""
     first, end = hours_of(inputs.thirty_days)
     gaps = (
-        inputs.lines.device.filter((pl.col("hour") >= first) & (pl.col("hour") < end) & (pl.col("gap_s") > 0))
+        inputs.lines.device.select("device", "hour", "cause", "gap_s")
+        .filter((pl.col("hour") >= first) & (pl.col("hour") < end) & (pl.col("gap_s") > 0))
         .group_by("device", "cause")
         .agg(pl.col("gap_s").sum())
         .sort(["gap_s", "cause"], descending=[True, False])

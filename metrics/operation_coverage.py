@@ -60,8 +60,10 @@ def _masks(inputs: Inputs, pairs: pl.DataFrame) -> Masks:
     first, hours = inputs.minutes.first_hour, inputs.minutes.owed.shape[1]
     out = np.zeros((len(pairs), hours), np.uint64)
     within = (pl.col("hour") >= first) & (pl.col("hour") < first + hours)
-    placed = inputs.lines.parameter.filter(within).join(
-        pairs.rename({"device_id": "device"}), on=["device", "point"], how="inner"
+    placed = (
+        inputs.lines.parameter.select("device", "hour", "point", "covered")
+        .filter(within)
+        .join(pairs.rename({"device_id": "device"}), on=["device", "point"], how="inner")
     )
     out[placed["pair"].to_numpy(), (placed["hour"] - first).to_numpy()] = placed["covered"].cast(pl.UInt64).to_numpy()
     return out

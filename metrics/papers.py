@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 from config.documents import Document
+from config.model import says
 from config.record_kinds import KINDS
 from metrics.inputs import Inputs
 from metrics.members import VERSION, ratio_of_members
@@ -20,8 +21,6 @@ from metrics.window import local_day
 NOTHING = Bound(0, 0)
 FEN = 100  # amounts of money: fen over 100
 Row = dict[str, Any]
-# what people write into a cell they have nothing for; said() reads it as the empty cell it is
-NOTHING_SAID = frozenset("无 没有 暂无 未填 不详 未知 待补 待定 空 / \\ - -- — —— n/a na none null".split())
 
 
 def last_day(inputs: Inputs) -> date:
@@ -55,7 +54,7 @@ def paper(documents: dict[str, Document], doc_id: str, kind: str) -> bool:
 
 def said(text: str) -> bool:
     """The cell says something: it is not empty, and not a word or mark that stands for nothing."""
-    return text != "" and text.strip().casefold() not in NOTHING_SAID
+    return says(text)
 
 
 def undetermined(metric: str, scope: str, window: Window, inputs: Inputs, note: str) -> MetricResult:

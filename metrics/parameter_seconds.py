@@ -67,8 +67,8 @@ def _point_sums(
         orient="row",
     )
     lines = (
-        inputs.lines.parameter.filter((pl.col("hour") >= first) & (pl.col("hour") < end))
-        .select("device", "point", "hour", "run_ok_s", "run_in_s")
+        inputs.lines.parameter.select("device", "point", "hour", "run_ok_s", "run_in_s")
+        .filter((pl.col("hour") >= first) & (pl.col("hour") < end))
         .join(index, on=["device", "point"], how="inner")
     )
     place = (lines["row"].to_numpy(), (lines["hour"] - first).to_numpy())

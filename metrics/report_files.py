@@ -1,19 +1,31 @@
 """Reports as files for the web process: one per instrument, and an index. Derived: deleting them costs one run.
 
-In: reports of one computation. Out: `<folder>/CN-GS/GS25.json` (the bytes of `plantproof check --json --rules CN-GS/GS25`) and
-`<folder>/index.json`, written last: what it names is there. A report that is no longer made is removed.
+In: reports of one computation. Out: `<folder>/CN-GS/GS25.json` (the bytes of `plantproof check --json --rules CN-GS/GS25`),
+`deadlines/CN-GS/GS25.json` and `.ics` (`plantproof deadlines --json`, `--ics`), `findings.json` (`plantproof findings --json --skip-raw`) and
+`index.json`, written last: what it names is there. What is no longer made is removed. Raw readings are left out of the findings: reading
+twelve hours of every point takes longer than all the metrics, and the file says what was therefore not checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from collector.durable import write_durably
 from config.errors import ConfigError, Problem
 from metrics.report import Report
-from metrics.report_json import INDEX, INDEX_FORMAT, NAME, report_bytes, report_path
+from metrics.report_json import (
+    DEADLINES,
+    FINDINGS,
+    INDEX,
+    INDEX_FORMAT,
+    NAME,
+    deadlines_path,
+    report_bytes,
+    report_path,
+)
+from metrics.standing.standing_json import Standing
 from metrics.verdicts.rows import instrument_row
 
 
@@ -35,17 +47,21 @@ def index_of(reports: Sequence[Report]) -> dict[str, Any]:
     }
 
 
-def write_reports(folder: Path, reports: Sequence[Report]) -> None:
-    """All of them, then the index. Errors: `ConfigError` for an id that cannot be a file's name."""
+def write_reports(
+    folder: Path, reports: Sequence[Report], standings: Sequence[Standing], findings: Mapping[str, Any], plant: str
+) -> None:
+    """All of them, then the index. plant: its name, for the calendars. Errors: `ConfigError` for an id that cannot be a file's name."""
     unfit = [r.rules.id for r in reports if not NAME.match(r.rules.id)]
     if unfit:
         words = f"应为 <地区>/<名称>，如 CN-GS/GS25 (expected <region>/<name>), found {unfit[0]!r}"
         raise ConfigError([Problem(unfit[0], "id", words, "改规则文件的 id (change the id)")])
-    written = {report_path(folder, r.rules.id) for r in reports}
-    for report in reports:
-        path = report_path(folder, report.rules.id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, report_bytes(report.to_json()))
+    files = {report_path(folder, r.rules.id): report_bytes(r.to_json()) for r in reports}
+    for standing in standings:
+        files[deadlines_path(folder, standing.rules.id)] = report_bytes(standing.to_json())
+        files[deadlines_path(folder, standing.rules.id, "ics")] = standing.calendar(plant)
+    files[folder / FINDINGS] = report_bytes(findings)
+    for path, raw in files.items():
+        write_durably(path, raw)
     write_durably(folder / INDEX, report_bytes(index_of(reports)))
-    for stale in set(folder.glob("*/*.json")) - written:
+    for stale in {*folder.glob("*/*.json"), *folder.glob(f"{DEADLINES}/*/*.*")} - set(files):
         stale.unlink()

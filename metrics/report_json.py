@@ -14,6 +14,8 @@ from typing import Any
 FORMAT = "plantproof-report/2"
 INDEX_FORMAT = "plantproof-reports/1"
 INDEX = "index.json"
+DEADLINES_FORMAT, FINDINGS_FORMAT = "plantproof-deadlines/1", "plantproof-findings/1"
+DEADLINES, FINDINGS = "deadlines", "findings.json"  # a folder beside those of the reports; one file
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9-]{0,31}/[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")  # <folder>/<instrument>
 
 
@@ -27,6 +29,11 @@ def report_path(folder: Path, instrument: str) -> Path:
     if not NAME.match(instrument):
         raise ValueError(f"instrument: expected <folder>/<name>, found {instrument!r}")
     return folder / f"{instrument}.json"
+
+
+def deadlines_path(folder: Path, instrument: str, ending: str = "json") -> Path:
+    """`<folder>/deadlines/CN-GS/GS25.json`, the calendar with ending `ics`. Errors: ValueError, as `report_path`."""
+    return report_path(folder / DEADLINES, instrument).with_name(f"{instrument.rpartition('/')[2]}.{ending}")
 
 
 def only_level(body: Mapping[str, Any], level: str) -> dict[str, Any]:

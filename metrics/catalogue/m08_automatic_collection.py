@@ -25,6 +25,7 @@ from metrics.networked import COVERAGE_PERCENT, MIN_DAYS, reaches
 from metrics.result import Member, MetricResult, Pair
 from metrics.window import hours_of
 
+Coverages = dict[tuple[str, str | None], "_Coverage"]  # by device and key parameter; None: the device itself
 NO_DICTIONARY = "台账没有数据项表 item，无从计算 (the register has no data dictionary)"
 PointMasks = dict[tuple[str, str], tuple[list[int], list[int]]]  # (device, point) -> columns, covered masks
 
@@ -35,9 +36,12 @@ def automatic_collection(inputs: Inputs) -> list[MetricResult]:
     if inputs.revision is None:
         return [without_register("M08", "plant", window, inputs)]
     items = _distinct(inputs.register)
-    again = [x.id for x in inputs.register.items if x not in items]
-    masks = _point_masks(inputs)
-    members = tuple(_point_member(inputs, x, masks) if x.source == "point" else _row_member(inputs, x) for x in items)
+    once = {x.id for x in items}
+    again = [x.id for x in inputs.register.items if x.id not in once]
+    coverages = _coverages(inputs, items)
+    members = tuple(
+        _point_member(inputs, x, coverages) if x.source == "point" else _row_member(inputs, x) for x in items
+    )
     return [
         ratio_of_members(
             "M08",
@@ -80,7 +84,7 @@ class _Coverage:
     value_days: int
 
 
-def _point_member(inputs: Inputs, item: Item, masks: PointMasks) -> Member:
+def _point_member(inputs: Inputs, item: Item, coverages: Coverages) -> Member:
     register = inputs.register
     device = register.device.get(item.device or "")
     if device is None or not in_service_at_end(register, device.id, inputs.end_us):
@@ -88,7 +92,7 @@ def _point_member(inputs: Inputs, item: Item, masks: PointMasks) -> Member:
     point = _point(inputs, item)
     if point is None:
         return Member(item.id, item.name, False, False, False, "no_point", (("source", item.source),))
-    found = _coverage(inputs, device.id, masks.get((device.id, point.name)), key=point.key_parameter)
+    found = coverages[device.id, point.name if point.key_parameter else None]
     configured = device.connection is not None
     lower = configured and found.days >= MIN_DAYS and reaches(found.lower, COVERAGE_PERCENT)
     value = lower or (configured and found.value_days >= MIN_DAYS and reaches(found.value, COVERAGE_PERCENT))
@@ -133,7 +137,8 @@ def _point_masks(inputs: Inputs) -> PointMasks:
     wanted = [(x.device, x.point) for x in inputs.register.items if x.source == "point"]
     pairs = pl.DataFrame(wanted, {"device": pl.String, "point": pl.String}, orient="row").unique()
     found = (
-        inputs.lines.parameter.filter((pl.col("hour") >= first) & (pl.col("hour") < end))
+        inputs.lines.parameter.select("device", "hour", "point", "covered")
+        .filter((pl.col("hour") >= first) & (pl.col("hour") < end))
         .join(pairs, on=["device", "point"], how="inner")
         .group_by("device", "point")
         .agg(pl.col("hour") - first, "covered")
@@ -141,27 +146,30 @@ def _point_masks(inputs: Inputs) -> PointMasks:
     return {(device, point): (hours, covered) for device, point, hours, covered in found.iter_rows()}
 
 
-def _coverage(inputs: Inputs, device: str, point: tuple[list[int], list[int]] | None, *, key: bool) -> _Coverage:
-    """Of a key parameter: its own P lines, an hour without one unseen; of another point: its device's D lines."""
-    part = inputs.minutes.part(inputs.thirty_days, [device])
+def _coverages(inputs: Inputs, items: list[Item]) -> Coverages:
+    """Of each point of the dictionary that the register of T knows; points that are not key parameters share their device's."""
+    known = [x for x in items if x.source == "point" and x.device in inputs.register.device]
+    points = [(x.device, point) for x in known for point in [_point(inputs, x)] if point is not None]
+    wanted = list(dict.fromkeys((device or "", p.name if p.key_parameter else None) for device, p in points))
+    part = inputs.minutes.part(inputs.thirty_days, [device for device, _ in wanted])
     covered, unseen = part.covered, part.unseen
-    if key:
-        covered, present = np.zeros_like(part.covered), np.zeros(part.covered.shape, np.bool_)
-        if point is not None:
-            covered[0, point[0]], present[0, point[0]] = np.array(point[1], np.uint64), True
-        unseen = np.where(present, part.unseen, np.uint64(FULL))
+    masks = _point_masks(inputs)
+    for row, (device, name) in enumerate(wanted):
+        if name is not None:  # a key parameter has its own P lines; an hour without one is unseen
+            watched = unseen[row].copy()
+            covered[row], unseen[row] = 0, FULL
+            columns, minutes = masks.get((device, name), ([], []))
+            covered[row, columns], unseen[row, columns] = np.array(minutes, np.uint64), watched[columns]
     seen = covered | part.late
-    watched = part.owed & ~(unseen & ~seen)
+    left = part.owed & ~(unseen & ~seen)
+    sums = [_minutes(x) for x in (covered & part.owed, seen & part.owed, part.owed, left)]
+    days = [((by_day(count(x)) > 0).sum(axis=1)).tolist() for x in (part.owed, left)]
+    return {
+        key: _Coverage((timely, owed), (credited, rest), (credited + owed - rest, owed), *day)
+        for key, timely, credited, owed, rest, day in zip(wanted, *sums, zip(*days, strict=True), strict=True)
+    }
 
-    def minutes(masks: Masks) -> int:
-        return int(count(masks).sum())
 
-    owed, left = minutes(part.owed), minutes(watched)
-    credited = minutes(seen & part.owed)
-    days, value_days = (int((by_day(count(x)) > 0).sum()) for x in (part.owed, watched))
-    lower, value, upper = (
-        (minutes(covered & part.owed), owed),
-        (credited, left),
-        (credited + owed - left, owed),
-    )
-    return _Coverage(lower, value, upper, days, value_days)
+def _minutes(masks: Masks) -> list[int]:
+    found: list[int] = count(masks).sum(axis=1).tolist()
+    return found

@@ -2,7 +2,8 @@
 
 Numerator: networked as in M01 (90/100 of the obligated minutes of 30 days, late data not in the lower), a declared interval of at most
 60 s, and a machine state that was told: in the lower for 90/100 of the time of the obligated hours.
-Denominator and members: `nc` `production` devices; one without a connection is a member that fails. Excluded minutes: as M01. Undetermined: no register, no representative line, no NC device.
+Denominator and members: `nc` `production` devices; one without a connection is a member that fails. Excluded minutes: as M01.
+Undetermined: no register, no representative line, no NC device.
 Lines do not carry the receive lag of each row, so a p95 of it cannot be said from them (docs/metrics.md). Completeness is a fact, no gate.
 Source: GS25 第十二条(三)3 数控设备状态信息实时采集; TJ 第五条(一) 核心数据实时采集; catalogue §4.1 M09.
 """

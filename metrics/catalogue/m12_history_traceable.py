@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from collector.ledger.entry import LedgerError
-from collector.store.segment import StoreError
+from collector.store.errors import StoreError
 from metrics.inputs import Inputs, Recompute
 from metrics.members import ratio_of_members
 from metrics.result import Member, MetricResult
@@ -29,14 +29,15 @@ def history_traceable(inputs: Inputs) -> list[MetricResult]:
     """M12 历史数据可追溯; members are device-hours."""
     window = inputs.three_months
     first, end = hours_of(window)
-    eligible = inputs.lines.device.filter(
+    eligible = inputs.lines.device.select("device", "hour", "covered").filter(
         (pl.col("hour") >= first) & (pl.col("hour") < end) & (pl.col("covered") != 0)
-    ).select("device", "hour", "covered", "presence_commit", "process_commit")
+    )
     seed = hashlib.sha256(inputs.ledger_root).digest()
     drawn = _draw(eligible, seed)
-    lines = _recomputed(inputs.recompute, sorted(set(drawn["hour"].to_list())))
+    hours = sorted(set(drawn["hour"].to_list()))
+    lines = _recomputed(inputs.recompute, hours)
     members = []
-    for device, hour, covered, presence, process in drawn.iter_rows():
+    for device, hour, covered, presence, process in _with_commits(inputs, drawn, hours).iter_rows():
         members.append(_member(device, hour, (f"{covered:015x}", presence, process), lines.get(hour)))
     notes = (
         [] if len(members) == CHALLENGES else [f"可抽取的台时不足 {CHALLENGES} 个 (fewer than {CHALLENGES} to draw)"]
@@ -55,6 +56,13 @@ def history_traceable(inputs: Inputs) -> list[MetricResult]:
             status="insufficient_data" if notes else "ok",
         )
     ]
+
+
+def _with_commits(inputs: Inputs, drawn: pl.DataFrame, hours: list[int]) -> pl.DataFrame:
+    """The drawn rows in their order, each with both commitments of its sealed line."""
+    lines = inputs.lines.device.filter(pl.col("hour").is_in(hours)) if inputs.commits is None else inputs.commits(hours)
+    commits = lines.select("device", "hour", "presence_commit", "process_commit")
+    return drawn.join(commits, on=["device", "hour"], how="left", maintain_order="left")
 
 
 def _draw(eligible: pl.DataFrame, seed: bytes) -> pl.DataFrame:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from config.model import NOTHING_SAID
 from metrics.inputs import Inputs
 from metrics.members import ratio_of_members, without_register
-from metrics.papers import NOTHING_SAID, last_day, missing_rows
+from metrics.papers import last_day, missing_rows
 from metrics.result import Member, MetricResult, Pair
 from metrics.window import local_day
 from metrics.working_days import days_of_success, working_days

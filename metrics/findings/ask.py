@@ -16,7 +16,8 @@ from metrics.findings.paper import (
     exclusion_late,
     register_edited,
 )
-from metrics.findings.streams import Raw, coverage_rose, identical_hours, sampled
+from metrics.findings.records import batches_shipped_open, rows_quarantined, rows_replaced
+from metrics.findings.streams import Raw, coverage_rose, identical_hours, same_address, sampled
 from metrics.inputs import Inputs
 from metrics.result import MetricResult
 
@@ -25,6 +26,7 @@ CHECKS: tuple[Check, ...] = (
     register_edited,
     denominator_shrank,
     coverage_rose,
+    same_address,
     identical_hours,
     data_before_service,
     output_without_energy,
@@ -32,6 +34,9 @@ CHECKS: tuple[Check, ...] = (
     beyond_capacity,
     declared_differs,
     exclusion_late,
+    rows_quarantined,
+    rows_replaced,
+    batches_shipped_open,
 )
 
 

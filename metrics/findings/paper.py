@@ -34,7 +34,7 @@ def denominator_shrank(_: Inputs, results: Sequence[MetricResult]) -> list[Findi
         facts = dict(result.parameters)
         largest = facts.get("denominator_max")
         now = result.value.denominator
-        if isinstance(largest, int) and largest > now:
+        if result.unit == "ratio" and isinstance(largest, int) and largest > now:
             name = TITLES.get(result.metric, result.metric)
             rows.append((f"{result.metric} {name}", result.scope, str(largest), str(now)))
     why = "窗口内分母曾经更大，比率因此变高 (a smaller denominator raises the ratio)"
@@ -100,10 +100,25 @@ def data_before_service(inputs: Inputs, _: Sequence[MetricResult]) -> list[Findi
 
 
 def _differs(declared: Bound, result: MetricResult) -> bool:
-    """Another denominator, or above the lower bound: 1/2 declared of 2/4 proven is another count of machines."""
+    """Another denominator, or above the lower bound: 1/2 declared of 2/4 proven is another count of machines.
+
+    An amount (yuan, kgce) has no members: written as whatever fraction, it differs when it is not the amount seen and above the proven one;
+    energy per part differs as soon as it is another.
+    """
+    if result.unit != "ratio":
+        if _product(declared, result.value) == _product(result.value, declared):
+            return False
+        if result.unit == "kgce":
+            return True
+        return _product(declared, result.lower) > _product(result.lower, declared)
     if declared.denominator != result.value.denominator:
         return True
     return declared.numerator > result.lower.numerator or declared.numerator > result.value.numerator
+
+
+def _product(one: Bound, other: Bound) -> int:
+    """For a comparison of fractions without dividing; nothing to divide by counts as one."""
+    return one.numerator * max(1, other.denominator)
 
 
 def _text(bound: Bound) -> str:

@@ -14,10 +14,10 @@ from typing import Literal
 from config.documents import DOCUMENT_KINDS
 from config.procedures import Procedure
 from config.ruleset import RuleSet
-from metrics.standing.dates import YEAR_MONTHS, alarm_days, months_after, next_month_start, years_after
+from metrics.standing.dates import alarm_days, day_after, last_valid_day, months_after, next_month_start, years_after
 from metrics.standing.eligibility import bans
-from metrics.standing.facts import INCIDENT_ZH, LEVEL_ZH, Facts, Incident
-from metrics.standing.titles import Term, procedures_of, term, value_read
+from metrics.standing.facts import INCIDENT_ZH, LEVEL_ZH, Facts, Incident, Title
+from metrics.standing.titles import Term, procedures_of, renewals_of, term, value_read
 
 State = Literal["open", "due", "done", "late", "overdue", "info"]
 STATE_ZH: dict[State, str] = {
@@ -30,6 +30,7 @@ STATE_ZH: dict[State, str] = {
 }
 CHANGES = ("major_change", "rename", "restructure", "accident")
 EARLY_MONTHS = 6
+AHEAD_YEARS = 3  # yearly evaluations are listed that far ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,9 @@ class Deadline:
 
 def deadlines(rules: RuleSet, day: date, facts: Facts) -> tuple[Deadline, ...]:
     """Everything with a day, earliest first; what is done or long past stays listed with its state."""
-    terms = [term(rules, t, facts, day) for t in facts.titles if t.state in ("held", "filed")]
+    terms = [term(rules, t, facts, day) for t in facts.titles if t.granted_on <= day and not t.ended_by(day)]
     found = [d for t in terms for d in (*_renewal(rules, t, day, facts), *_evaluations(rules, t, day, facts))]
-    found += [d for i in facts.incidents for d in _reports(rules, i, day)]
+    found += [d for i in facts.incidents if i.on <= day for d in _reports(rules, i, day, titled=bool(terms))]
     found += [*_ban_ends(rules, day, facts), *_cycles(rules, day), *_expiry(rules, day), *_papers(facts, day)]
     return tuple(sorted(found, key=lambda d: (d.due, d.id)))
 
@@ -78,7 +79,7 @@ def _renewal(rules: RuleSet, held: Term, day: date, facts: Facts) -> list[Deadli
             continue
         due = months_after(last, -value.months)
         readings = ((f"最迟须在期满前 {value.months} 个月当日提出", due), (f"期满前 {value.months} 个月内提出", last))
-        state, note = _filed(due, last, value.months, title.id, day, facts)
+        state, note = _filed(due, held, value.months, day, facts)
         found.append(
             Deadline(
                 f"{title.id}-renewal",
@@ -96,20 +97,30 @@ def _renewal(rules: RuleSet, held: Term, day: date, facts: Facts) -> list[Deadli
     return found
 
 
-def _filed(due: date, last: date, months: int, title_id: str, day: date, facts: Facts) -> tuple[State, str]:
+def _filed(due: date, held: Term, months: int, day: date, facts: Facts) -> tuple[State, str]:
     """State of a renewal: the application of this term that was filed, or how near the day is."""
-    since = months_after(last, -YEAR_MONTHS)
-    filed = [a.filed_on for a in facts.applications if a.purpose == "renewal" and a.title_id == title_id]
-    ours = min((f for f in filed if since < f <= day), default=None)
-    if ours is None:
-        return _nearness(due, day), "从严以较早一日为准"
-    if ours > due:
-        return "late", f"{ours} 提出，晚于从严的期限"
-    early = months_after(last, -EARLY_MONTHS)
-    words = f"{ours} 提出"
-    if ours < early:
+    filed = [a for a in renewals_of(facts, held.title, day) if a.filed_on > held.since]
+    if not filed:
+        return _nearness(due, day), f"从严以较早一日为准{_unnamed(held.title, day, facts)}"
+    ours = min(filed, key=lambda a: a.filed_on)
+    refused = "；复核未通过的将降格或取消，请登记处理结果" if all(a.result == "refused" for a in filed) else ""
+    if ours.filed_on > due:
+        return "late", f"{ours.filed_on} 提出，晚于从严的期限{refused}"
+    words = f"{ours.filed_on} 提出{refused}"
+    if held.last_day is not None and ours.filed_on < months_after(held.last_day, -EARLY_MONTHS):
         words += f"；早于期满前 {EARLY_MONTHS} 个月，若按“期满前 {months} 个月内”理解可能不被受理，请向初审部门确认"
     return "done", words
+
+
+def _unnamed(title: Title, day: date, facts: Facts) -> str:
+    """Renewals on record that name no title, or one that is not on record: they count for none."""
+    known = {t.id for t in facts.titles}
+    lost = [
+        a.id
+        for a in facts.applications
+        if a.purpose == "renewal" and a.level == title.level and a.title_id not in known and a.filed_on <= day
+    ]
+    return f"；复核申请 {'、'.join(lost)} 没有写对称号编号，未计入" if lost else ""
 
 
 def _evaluations(rules: RuleSet, held: Term, day: date, facts: Facts) -> list[Deadline]:
@@ -119,35 +130,37 @@ def _evaluations(rules: RuleSet, held: Term, day: date, facts: Facts) -> list[De
         if rule.period != "year" or last is None:
             continue
         start, number = title.granted_on, 1
-        while start <= last:
-            end = years_after(title.granted_on, number) - timedelta(days=1)
-            results = [e for e in facts.evaluations if e.title_id == title.id and start <= e.on <= end]
+        while start <= min(last, years_after(day, AHEAD_YEARS)):
+            end = last_valid_day(title.granted_on, number)
+            results = [e for e in facts.evaluations if e.title_id == title.id and start <= e.on <= min(end, day)]
+            results.sort(key=lambda e: e.on)
             state: State = "done" if results and all(e.passed for e in results[-1:]) else _nearness(end, day)
             note = (
                 "评估未达标，须限期整改"
                 if results and not results[-1].passed
                 else "由主管部门委托第三方，日期以通知为准"
             )
-            if end >= day or state != "overdue" or number == 1:
-                found.append(
-                    Deadline(
-                        f"{title.id}-evaluation-{number}",
-                        min(end, last),
-                        f"第 {number} 年年度评估",
-                        title.name,
-                        state,
-                        rule.id,
-                        rule.article,
-                        "年度评估",
-                        own=True,
-                        note=note,
-                    )
+            found.append(
+                Deadline(
+                    f"{title.id}-evaluation-{number}",
+                    min(end, last),
+                    f"第 {number} 年年度评估",
+                    title.name,
+                    state,
+                    rule.id,
+                    rule.article,
+                    "年度评估",
+                    own=True,
+                    note=note,
                 )
-            start, number = end + timedelta(days=1), number + 1
+            )
+            if end == date.max:
+                break
+            start, number = day_after(end), number + 1
     return found
 
 
-def _reports(rules: RuleSet, incident: Incident, day: date) -> list[Deadline]:
+def _reports(rules: RuleSet, incident: Incident, day: date, *, titled: bool) -> list[Deadline]:
     if incident.kind not in CHANGES:
         return []
     found = []
@@ -170,7 +183,8 @@ def _reports(rules: RuleSet, incident: Incident, day: date) -> list[Deadline]:
                 words,
                 own=own,
                 note=(f"{done} 已报备" if done else "报备后请登记日期")
-                + ("；条文没有天数，此为本产品的提醒" if own else ""),
+                + ("；条文没有天数，此为本产品的提醒" if own else "")
+                + ("" if titled else "；没有登记有效称号，确无称号的不必报备"),
             )
         )
     return found
@@ -192,7 +206,7 @@ def _ban_ends(rules: RuleSet, day: date, facts: Facts) -> list[Deadline]:
     return [
         Deadline(
             f"{ban.cause.id}-{ban.rule.id}-ban",
-            ban.last_day + timedelta(days=1),
+            day_after(ban.last_day),
             "禁申期满（最早）",
             f"{ban.cause.on} {INCIDENT_ZH.get(ban.cause.kind, ban.cause.kind)}",
             "info",

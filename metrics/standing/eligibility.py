@@ -164,7 +164,7 @@ def _order(rules: RuleSet, level: str, day: date, facts: Facts) -> list[Answer]:
 
 
 def _again(rules: RuleSet, level: str, day: date, facts: Facts) -> list[Answer]:
-    """须从降格所至载体或被取消载体的下一级逐级申报: what each title that was lost and not won back leaves open (GS25 第二十二、二十四、二十五条)."""
+    """须从降格所至载体或被取消载体的下一级逐级申报 (GS25 第二十二、二十四、二十五条): what a title lost and not won back leaves open."""
     ranks = [x.id for x in rules.levels]
     found: list[Answer] = []
     for lost in facts.titles:

@@ -13,7 +13,7 @@ from datetime import date
 from config.procedures import SEVERITIES, Procedure
 from config.ruleset import RuleSet
 from metrics.standing.facts import Facts, Incident, Title
-from metrics.standing.titles import procedures_of, term
+from metrics.standing.titles import term
 
 BEFORE_GRANT = ("false_material", "inconsistent_with_site")  # what was in the application
 DECIDED: dict[str, tuple[str, ...]] = {"revocation": ("revoked",), "whistleblow": ("revoked", "downgraded")}

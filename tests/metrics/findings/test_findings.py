@@ -123,7 +123,7 @@ def test_equal_streams_of_values_and_stamps_on_a_perfect_grid_are_asked_about() 
     (same,) = _of(inputs, "identical_streams", lambda _: raw)
     assert same.rows == (("A.v、B.v", "61"),)
     (stamped,) = _of(inputs, "perfect_grid", lambda _: raw)
-    assert stamped.rows == (("C", "60", "60 秒"),)
+    assert stamped.rows == (("C", "60/60", "60 秒"),)
 
 
 def test_data_before_the_day_of_service_is_asked_about() -> None:

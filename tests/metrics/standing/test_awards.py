@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.standing.awards import award_ceiling
+from metrics.standing.awards import award_ceiling, wan_words
 from tests.metrics.standing.facts import Facts, day, incident, paid, rules, title
 
 TODAY = day("2026-11-22")
@@ -71,3 +73,30 @@ def test_paying_every_ceiling_never_exceeds_the_total(awards: list[tuple[str, in
         assert fen is not None
         assert 0 <= fen <= 300 * WAN
         assert fen == 0 or total * WAN + fen <= 300 * WAN
+
+
+def test_an_accident_below_the_bar_forfeits_nothing_and_one_at_the_bar_everything() -> None:
+    for severity, wan in (("一般", 100), ("较大", 0)):
+        facts = Facts(
+            (title("basic", "2025-10-01", state="revoked", ended="2026-03-01"),),
+            incidents=(incident("accident", "2026-02-01", severity=severity),),
+        )
+        assert award_ceiling(GS25, "basic", TODAY, facts).fen == wan * WAN
+
+
+def test_a_revocation_without_a_date_forfeits_as_well() -> None:
+    facts = Facts((title("basic", "2025-10-01", state="revoked"),), incidents=(incident("tax", "2026-02-01"),))
+    assert award_ceiling(GS25, "basic", TODAY, facts).fen == 0
+
+
+def test_a_loss_without_a_cause_on_record_is_said_beside_the_ceiling() -> None:
+    facts = Facts((title("basic", "2025-10-01", state="revoked", ended="2026-03-01"),))
+    ceiling = award_ceiling(GS25, "basic", TODAY, facts)
+    assert ceiling.fen == 100 * WAN
+    assert ("第二十四条、第二十五条", "一号线 取消或降格的原因没有登记，若属所列情形则为 0") in ceiling.steps
+
+
+@given(st.integers(0, 400 * WAN))
+def test_money_is_shown_to_the_fen(fen: int) -> None:
+    words = wan_words(fen).removesuffix(" 万元")
+    assert Decimal(words) * WAN == fen

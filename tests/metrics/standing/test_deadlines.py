@@ -135,8 +135,8 @@ def test_a_ban_names_the_first_day_on_which_one_may_apply_again() -> None:
 def test_the_calendar_file_has_four_alarms_an_event_and_stable_ids() -> None:
     found = deadlines(rules("GS25"), day("2026-11-22"), Facts((title("basic", GRANTED, name="一号线，代表；产线"),)))
     at = datetime(2026, 11, 22, tzinfo=UTC)
-    raw = calendar_of(found, "甘肃", "陇原", at)
-    assert raw == calendar_of(found, "甘肃", "陇原", at)
+    raw = calendar_of(found, rules("GS25"), "陇原", at)
+    assert raw == calendar_of(found, rules("GS25"), "陇原", at)
     events = icalendar.Calendar.from_ical(raw).walk("VEVENT")
     assert len(events) == len(found)
     assert {len(e.walk("VALARM")) for e in events} == {4}

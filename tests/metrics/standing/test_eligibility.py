@@ -99,3 +99,106 @@ def test_revocation_bars_are_the_instruments_own() -> None:
     assert said["GS25"]
     assert said["SD25"]
     assert not said["TJ"]
+
+
+# --- applying again after a loss (GS25 第二十二条、第二十四条、第二十五条)
+
+LOST = title("basic", "2025-10-01", state="revoked", ended="2026-03-01")
+
+
+def _answer(level: str, facts: Facts, at: str = "2026-11-22") -> Answer:
+    (only,) = [a for a in may_apply(rules("GS25"), level, day(at), facts) if "逐级申报" in a.why]
+    return only
+
+
+@pytest.mark.parametrize(
+    ("lost", "levels"),
+    [
+        ("scene", {"scene": "open", "basic": "blocked", "advanced": "blocked"}),
+        ("basic", {"scene": "open", "basic": "blocked", "advanced": "blocked"}),
+        ("advanced", {"scene": "open", "basic": "open", "advanced": "blocked"}),
+    ],
+)
+@pytest.mark.parametrize("state", ["revoked", "downgraded"])
+def test_after_a_loss_one_begins_a_level_lower_and_the_free_first_choice_does_not_come_back(
+    lost: str, levels: dict[str, str], state: str
+) -> None:
+    facts = Facts((title(lost, "2025-10-01", state=state, ended="2026-03-01"),))
+    assert {level: _answer(level, facts).state for level in levels} == levels
+    assert all(_answer(level, facts).article == "第二十二条" for level in levels)
+
+
+def test_only_a_title_won_after_the_loss_opens_the_next_level() -> None:
+    older = Facts((title("scene", "2025-09-01"), LOST))
+    assert _answer("basic", older).state == "blocked"
+    newer = Facts((LOST, title("scene", "2026-06-01")))
+    assert _answer("basic", newer).state == "open"
+    assert _answer("advanced", newer).state == "blocked"
+
+
+def test_a_title_won_back_ends_the_matter() -> None:
+    facts = Facts((LOST, title("scene", "2026-06-01"), title("basic", "2026-09-01")))
+    assert _states("GS25", "advanced", facts) == {"open", "note"}
+
+
+def test_a_loss_for_cause_names_its_own_article_and_a_loss_without_one_is_asked_about() -> None:
+    caused = Facts((LOST,), incidents=(incident("accident", "2026-02-01", severity="较大"),))
+    assert _answer("basic", caused).article == "第二十四条"
+    unsaid = [a for a in may_apply(rules("GS25"), "scene", TODAY, Facts((LOST,))) if "没有登记原因" in a.why]
+    assert [a.article for a in unsaid] == ["第二十四条、第二十五条"]
+
+
+def test_what_lies_ahead_of_the_day_is_not_known_on_it() -> None:
+    facts = Facts((title("scene", "2026-12-01"),), (applied("basic", "2026-12-01"),))
+    assert _states("GS25", "advanced", facts) == {"open"}
+    lost_later = Facts((title("scene", "2025-10-01", state="revoked", ended="2027-01-01"),))
+    assert _states("GS25", "basic", lost_later) == {"open"}
+
+
+def test_a_loss_without_a_date_is_a_loss() -> None:
+    assert _answer("basic", Facts((title("basic", "2025-10-01", state="revoked"),))).state == "blocked"
+
+
+# --- which title an incident concerns
+
+
+def _bans(facts: Facts) -> list[tuple[str, str]]:
+    return [(a.article, str(a.until)) for a in may_apply(rules("GS25"), "basic", TODAY, facts) if a.until]
+
+
+@pytest.mark.parametrize("on", ["2025-09-30", "2026-11-01"])
+def test_an_accident_before_the_title_or_after_its_term_bans_nobody(on: str) -> None:
+    held = title("basic", "2025-10-01", until="2026-10-31")
+    assert _bans(Facts((held,), incidents=(incident("accident", on, severity="重大"),))) == []
+    within = Facts((held,), incidents=(incident("accident", "2026-10-31", severity="重大"),))
+    assert _bans(within) == [("第二十四条", "2028-10-31")]
+
+
+def test_false_material_may_be_older_than_its_title() -> None:
+    facts = Facts((title("basic", "2025-10-01"),), incidents=(incident("false_material", "2025-09-01"),))
+    assert {article for article, _ in _bans(facts)} == {"第二十四条", "第二十五条"}
+
+
+def test_another_titles_end_does_not_move_the_first_day_of_a_ban() -> None:
+    """材料与现场不符 is answered by the authority, not by a title that happened to be downgraded later."""
+    facts = Facts(
+        (title("scene", "2023-09-01", state="downgraded", ended="2026-09-01"),),
+        incidents=(incident("inconsistent_with_site", "2025-01-10"),),
+    )
+    assert _bans(facts) == [("第二十三条", "2027-01-10")]
+
+
+def test_an_accident_without_its_grade_is_asked_about() -> None:
+    facts = Facts((title("basic", "2025-10-01"),), incidents=(incident("accident", "2026-02-01"),))
+    assert [a.article for a in may_apply(rules("GS25"), "basic", TODAY, facts) if "没有登记等级" in a.why] == [
+        "第二十四条"
+    ]
+
+
+def test_a_punished_violation_is_another_penalty_in_shandong() -> None:
+    for punished in (True, False):
+        facts = Facts(
+            (title("basic", "2025-10-01"),), incidents=(incident("violation", "2026-02-01", punished=punished),)
+        )
+        found = [a.article for a in may_apply(rules("SD25"), "basic", TODAY, facts) if a.until]
+        assert found == (["第十六条"] if punished else [])
