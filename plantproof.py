@@ -18,11 +18,17 @@ import adapters.modbus.cli
 import adapters.mqtt.cli
 import adapters.opcua.cli
 import collector.cli
+import collector.documents_cli
 import collector.ledger_cli
+import collector.records_cli
+import collector.register_cli
 import collector.trial_cli
 import evidence_api.cli
+import evidence_api.forms_cli
 import evidence_api.web.cli
 import metrics.cli
+import metrics.deadlines_cli
+import metrics.findings_cli
 import simulators.cli
 
 if TYPE_CHECKING:
@@ -41,19 +47,24 @@ app = typer.Typer(
 for mounted in (
     collector.cli.root,
     metrics.cli.app,
+    metrics.deadlines_cli.app,
+    metrics.findings_cli.app,
     evidence_api.web.cli.app,
     collector.trial_cli.app,
     simulators.cli.app,
 ):
     app.add_typer(mounted)
-app.add_typer(collector.cli.register_app, name="register")
-app.add_typer(collector.cli.records_app, name="records")
+app.add_typer(collector.register_cli.app, name="register")
+collector.records_cli.app.add_typer(collector.cli.exclusion_app, name="exclusion")
+app.add_typer(collector.records_cli.app, name="records")
+app.add_typer(collector.documents_cli.app, name="document")
 app.add_typer(collector.cli.store_app, name="store")
 app.add_typer(collector.ledger_cli.app, name="ledger")
 app.add_typer(adapters.modbus.cli.app, name="modbus")
 app.add_typer(adapters.mqtt.cli.app, name="mqtt")
 app.add_typer(adapters.opcua.cli.app, name="opcua")
 app.add_typer(evidence_api.cli.pack, name="pack")
+app.add_typer(evidence_api.forms_cli.app, name="form")
 app.command("verify")(evidence_api.cli.verify)
 
 
@@ -159,7 +170,7 @@ def _crash(err: Exception) -> int:
 
 
 async def _fill(data: Path, story: Story, end_hour: int, ports: Ports) -> None:
-    """95 days by a driven clock: what people entered when they entered it, and one frame of every machine's polls an hour."""
+    """95 days by a driven clock: what people handed in when they did, and one frame of every machine's polls an hour."""
     import asyncio
 
     from rich.console import Console
@@ -197,12 +208,10 @@ async def _fill(data: Path, story: Story, end_hour: int, ports: Ports) -> None:
 def _enter(
     folder: DataFolder, story: Story, ports: Ports, todo: list[Event], clock: DrivenClock, until_us: int
 ) -> list[Event]:
-    """Apply the story's register revisions, exclusions and imports that are due; the rest."""
+    """Apply what people of the story enter until then: register revisions, exclusions, documents, deliveries; the rest."""
     import tempfile
 
     from collector.maintain import maintain
-    from collector.revisions import add_exclusion, apply_register, import_records
-    from simulators.workshop import records, register_toml
 
     due = [e for e in todo if e.at_us <= until_us]
     if due:
@@ -210,26 +219,41 @@ def _enter(
     for event in due:
         clock.advance_to(event.at_us)
         with tempfile.TemporaryDirectory() as name:
-            place = Path(name)
-            if event.kind == "register":
-                (place / "register.toml").write_text(register_toml(story, event.revision, ports), encoding="utf-8")
-                apply_register(folder, place / "register.toml", event.reason, clock, event.actor)
-            elif event.kind == "exclusion":
-                add_exclusion(
-                    folder,
-                    event.devices,
-                    event.from_us,
-                    event.to_us,
-                    reason=event.reason,
-                    approver=event.actor,
-                    clock=clock,
-                    actor=event.actor,
-                )
-            else:
-                for file, text in records(story).items():
-                    (place / file).write_text(text, encoding="utf-8")
-                import_records(folder, place, event.reason, clock, event.actor)
+            _hand_in(folder, story, ports, event, clock, Path(name))
     return [e for e in todo if e.at_us > until_us]
+
+
+def _hand_in(folder: DataFolder, story: Story, ports: Ports, event: Event, clock: DrivenClock, place: Path) -> None:
+    """One event: the story's texts as files in `place`, through the function a person's command would call."""
+    from collector.documents import Statement, add_document
+    from collector.revisions import add_exclusion, apply_register, import_records
+    from simulators.deliveries import delivery
+    from simulators.papers import papers
+    from simulators.workshop import register_toml
+
+    if event.kind == "register":
+        (place / "register.toml").write_text(register_toml(story, event.revision, ports), encoding="utf-8")
+        apply_register(folder, place / "register.toml", event.reason, clock, event.actor)
+    elif event.kind == "exclusion":
+        add_exclusion(
+            folder,
+            event.devices,
+            event.from_us,
+            event.to_us,
+            reason=event.reason,
+            approver=event.actor,
+            clock=clock,
+            actor=event.actor,
+        )
+    elif event.kind == "documents":
+        for p in papers(story, story.day_of(event.at_us)):
+            (place / f"{p.id}.txt").write_bytes(p.raw)
+            said_of = (p.kind, p.name, p.issuer, p.issued, p.valid_until, p.level, p.years, p.criteria, p.id)
+            add_document(folder, place / f"{p.id}.txt", Statement(*said_of), clock=clock, actor=event.actor)
+    else:
+        for file, text in delivery(story, event).items():
+            (place / file).write_text(text, encoding="utf-8")
+        import_records(folder, place, event.reason, clock, event.actor)
 
 
 if __name__ == "__main__":

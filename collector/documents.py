@@ -70,7 +70,9 @@ def add_document(folder: DataFolder, file: Path, said: Statement, *, clock: Cloc
         "years": sorted(set(said.years)),
         "criteria": sorted(set(said.criteria)),
         "size_bytes": len(raw),
-        "file": file.name[:MAX_TEXT],
+        "file": file.name.encode(errors="replace").decode()[
+            :MAX_TEXT
+        ],  # a name in GBK, as an old file server writes it
     }
     new = document_of(body, at_ms * 1000)
     same = next((d for d in held if d.doc_id == new.doc_id), None)

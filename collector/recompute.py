@@ -17,9 +17,9 @@ from collector.ledger.entry import Entry
 from collector.revisions import registers
 from collector.seal import Identities, SealedHour, seal_hours
 from collector.store.catalog import open_catalog
+from collector.store.errors import StoreError
 from collector.store.lines import write_hours
 from collector.store.rows import ROWS_AT_ONCE, device_ranges, rows_of_hours
-from collector.store.segment import StoreError
 
 
 def recompute_hours(folder: DataFolder, hours: Iterable[int]) -> dict[int, SealedHour]:

@@ -22,6 +22,7 @@ from config.record_kinds import KINDS, Kind
 QUARANTINE, CORRECTED, REPLACED = "quarantine.csv", "corrected.csv", "replaced.csv"
 SOURCES = "sources"
 ORIGIN_COLUMNS = ("source", "source_row")
+csv.field_size_limit(2**31 - 1)  # quarantine.csv keeps a row as it was found, however long: it must be readable again
 SHORT = 16  # hex digits of a delivery's SHA-256 that stand in a row
 
 
@@ -47,10 +48,10 @@ class ImportRevision:
         return f"{kind.name}.csv" in self.files
 
 
-def imports(folder: DataFolder, size: int | None = None) -> list[ImportRevision]:
-    """Import revisions among the first `size` ledger entries, oldest first. Errors: `LedgerError`."""
+def imports(folder: DataFolder, size: int | None = None, since: int = 0) -> list[ImportRevision]:
+    """Import revisions among the first `size` ledger entries, behind the first `since`, oldest first. Errors: `LedgerError`."""
     found = []
-    for entry in log.read_of(folder.ledger, "records", size=size):
+    for entry in log.read_of(folder.ledger, "records", size=size, since=since):
         body = entry.body
         if body["kind"] != "import":
             continue

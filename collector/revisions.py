@@ -25,7 +25,7 @@ from config.documents import Document, document_of
 from config.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from collector.store.record_frames import RecordFrames
+    from collector.store.record_frames import ImportFacts, RecordFrames
 
 __all__ = ["RegisterRevision", "apply_register", "registers"]
 EXCLUSION_FILE = "exclusion.json"
@@ -127,6 +127,13 @@ def record_frames(folder: DataFolder, size: int | None = None) -> RecordFrames:
     from collector.store.record_read import read_frames  # noqa: PLC0415 - polars, which not every command needs
 
     return read_frames(folder, size)
+
+
+def import_facts(folder: DataFolder, size: int | None = None) -> tuple[ImportFacts, ...]:
+    """Imports that kept rows aside or replaced cells, as of a ledger size. Errors: `LedgerError`."""
+    from collector.store.record_read import read_import_facts  # noqa: PLC0415 - polars, which not every command needs
+
+    return read_import_facts(folder, size)
 
 
 def documents(folder: DataFolder, size: int | None = None) -> tuple[Document, ...]:

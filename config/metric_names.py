@@ -119,6 +119,7 @@ WHY: dict[str, str] = {
     "device_not_in_service": "设备不在用，或台账里没有",
     "never_ran": "窗口内没有运行过",
     "no_state": "没有运行状态（台账没有状态规则，或一直读不到）",
+    "state_unknown": "运行状态有超过 10% 的时间不明",
     "value_unknown": "运行时读到值的时间不足，或有时段状态不明",
     "no_point": "设备没有这个测点",
     "typed_in": "手工录入，不算自动采集",

@@ -107,6 +107,8 @@ class Procedure(RuleModel):
     severity: Severity | None = None  # the least accident that counts
     discretionary: bool = False  # 视情况
     award_after: Literal["none", "deducted"] | None = None  # what a later title still earns
+    again_from_lower: bool = False  # 再次申报须从下一级逐级: after the loss of a title
+    granted_before: date | None = None  # transition: titles granted before that day
     # award
     deducts_lower: bool = False  # awards paid for lower levels are subtracted
     outside_total: bool = False  # 额外
@@ -118,6 +120,11 @@ class Procedure(RuleModel):
     )  # our own alarm where the text names no number (grade D)
     routes: dict[str, str] = Field(default_factory=dict)
     note: str = ""
+
+    @field_validator("granted_before", mode="before")
+    @classmethod
+    def _day_written(cls, value: Any) -> Any:
+        return written_day(value)
 
     @field_validator("values")
     @classmethod

@@ -20,19 +20,21 @@ ID_LENGTH, TEXT_LENGTH, WHOLE_DIGITS, PLACES = 64, 500, 12, 6
 YES = frozenset("1 是 √ ✓ ✔ y yes true t 有 对 真".split())
 NO = frozenset("0 否 × ✗ x n no false f 无 非 假 不是".split())
 _STAMP = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,6}))?)?(?:(Z)|([+-])(\d{2}):?(\d{2}))?"
+    r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,6}))?)?(?:(Z)|([+-])(\d{2}):?(\d{2}))?",
+    re.ASCII,
 )
 _DAY = re.compile(
-    r"(\d{4})(?:-(\d{1,2})-(\d{1,2})|/(\d{1,2})/(\d{1,2})|\.(\d{1,2})\.(\d{1,2})|年(\d{1,2})月(\d{1,2})日?)"
+    r"(\d{4})(?:-(\d{1,2})-(\d{1,2})|/(\d{1,2})/(\d{1,2})|\.(\d{1,2})\.(\d{1,2})|年(\d{1,2})月(\d{1,2})日?)",
+    re.ASCII,
 )
 _CLOCK = re.compile(
     r"(上午|下午|中午|晚上|凌晨|早上|AM|PM)?(\d{1,2})(?::|时|点)(\d{1,2})?(?:(?::|分)(?:(\d{1,2})(?:[.](\d{1,6}))?秒?)?)?(AM|PM)?"
     r"(?:(Z)|([+-])(\d{2}):?(\d{2}))?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
-_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(\d{2})?)?")
-_NUMBER = re.compile(r"([+-]?)(\d+)(?:\.(\d*))?")
-_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(\d{2})?)?", re.ASCII)
+_NUMBER = re.compile(r"([+-]?)(\d+)(?:\.(\d*))?", re.ASCII)  # int() takes Arabic digits too, the typed frames do not
+_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
 _FULL_WIDTH = {c: c - 0xFEE0 for c in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
 _GUARD = "=+-@"  # a spreadsheet would compute what begins so; `records quarantine --csv` writes a quote before it
 

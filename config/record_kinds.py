@@ -411,6 +411,7 @@ _ALL: tuple[Kind, ...] = (
             _c("instrument", "依据办法"),
         ),
         ("title_id",),
+        (("granted_on", "valid_until"), ("granted_on", "ended_on")),
     ),
     Kind(
         "applications",

@@ -24,6 +24,7 @@ REMARKS = (
 )  # columns of our own list of quarantined rows, passed over when it is handed in again
 REMARK = "#remark"
 WORDS = 300  # of a fault; the cell itself is kept as it is
+MAX_COLUMNS = 200  # no kind has a tenth of it
 TITLE_ROWS = 10  # a header is looked for in the first so many rows that are not empty
 Numbered = tuple[int, tuple[str, ...]]  # the row's number in its file, its cells
 
@@ -145,6 +146,9 @@ def _columns(kind: Kind, heads: tuple[str, ...], place: str) -> tuple[str | None
     wanted = "、".join(f"{c.zh}（{c.name}）" for c in kind.columns)
     found: list[str | None] = []
     problems = []
+    if sum(bool(head.strip()) for head in heads) > MAX_COLUMNS:
+        message = f"应不超过 {MAX_COLUMNS} 列，实有 {len(heads)} 列 (too many columns); 应有列 {wanted}"
+        raise ConfigError([Problem(place, "", message, _template(kind))])
     for head in heads:
         name = known.get(folded(head))
         if not head.strip() or folded(head) in REMARKS:

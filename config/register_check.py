@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from config.addressing import address_problem, kind_problem, layout_problems
 from config.connections import Modbus, Mqtt, OpcUa, Sparkplug
+from config.model import says
 from config.plan import EnergyFactor, Interface, Item, Parameter, SceneInstance, System
 from config.points import PointSet
 from config.register import Closure, Device, Line, Process, Register, Shift
@@ -169,8 +170,10 @@ def _across(
     points = {p.id: p for p in sound.get("points", {}).values() if isinstance(p, PointSet)}
     devices = {i: d for i, d in sound.get("device", {}).items() if isinstance(d, Device)}
     for i, device in devices.items():
+        yield from _controller_findings(i, device)
         yield from _protocol_findings(i, device, points.get(device.points or ""))
     yield from _point_links(tables, {d.id: d for d in devices.values()}, points)
+    yield from _shared_points(tables)
 
 
 def _ids(table: str, rows: list[Any]) -> dict[str, int]:
@@ -235,6 +238,16 @@ def _routes(tables: dict[str, list[Any]]) -> Iterator[Finding]:
             )
 
 
+def _controller_findings(i: int, device: Device) -> Iterator[Finding]:
+    """The controller is the proof on paper of 数控 (M05): a dash or 无 is no make and model."""
+    if device.nc and device.controller and not says(device.controller):
+        yield Finding(
+            ("device", i, "controller"),
+            f"控制系统应为厂家和型号，或留空，实为 {device.controller!r} (expected make and model, or nothing)",
+            "没有控制器就留空 (leave it empty)",
+        )
+
+
 def _protocol_findings(i: int, device: Device, points: PointSet | None) -> Iterator[Finding]:
     """What the connection cannot find or read of the device's points."""
     if points is None or device.connection is None:
@@ -280,3 +293,19 @@ def _point_links(
                     f"测点 {name!r} 没有标为关键工艺参数 (expected a point with key_parameter = true)",
                     f"在测点模板 {device.points} 里给 {name} 标上关键工艺参数 (mark it)",
                 )
+
+
+def _shared_points(tables: dict[str, list[Any]]) -> Iterator[Finding]:
+    """Two parameters of one process cannot be the same point: one measured value would stand for many (M07)."""
+    first: dict[tuple[Any, ...], int] = {}
+    for i, row in enumerate(tables.get("parameter", [])):
+        key = tuple(row.get(k) for k in ("process", "device", "point")) if isinstance(row, dict) else ()
+        if not key or not all(isinstance(x, str) for x in key):
+            continue
+        if first.setdefault(key, i) != i:
+            yield Finding(
+                ("parameter", i, "point"),
+                f"工序 {key[0]!r} 的另一个参数 {{there}} 已用测点 {key[1]}/{key[2]} (expected a point of its own)",
+                "填它自己的测点；没有测点就留空 (name its own point, or leave it empty)",
+                there=("parameter", first[key], "point"),
+            )

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 
 from config import rule_words as read
 from config.errors import Problem
@@ -31,8 +32,9 @@ _MANNERS: tuple[tuple[str, object, str], ...] = (
     ("outside_total", True, "额外"),
     ("award_after", "none", "不再给予资金奖励"),
     ("award_after", "deducted", "奖励按照本《实施细则》第十九条"),
+    ("again_from_lower", True, "再次申报时,须从.*下一级逐级申报"),
     ("on_fail", "downgrade_or_revoke", "降格或(直接)?取消"),
-    ("on_fail", "rectify_then_revoke", "整改.*取消"),
+    ("on_fail", "rectify_then_revoke", "整改不合格的?取消"),
     ("period", "year", "每年|当年|年度评估"),
 )
 _REPEATING = ("cycle", "limit", "evaluation")
@@ -166,6 +168,11 @@ def _procedure(p: Procedure, rules: RuleSet) -> Iterator[str]:
         places = [quote.find(read.LEVEL_WORDS.get(level, level)) for level in (lower, upper)]
         if -1 in places or places[0] > places[1]:
             yield f"requires {upper} <- {lower}: 引文的次序不是这样 (not the order of the quote)"
+    if p.kind == "transition":
+        before = re.search(r"(\d{4})年(\d{1,2})月之前", quote)
+        yield from _same(
+            "granted_before", p.granted_before, date(int(before[1]), int(before[2]), 1) if before else None
+        )
     if p.internal_days is not None and any(v.months or v.years for v in p.values):
         yield "internal_days 只用于条文没有期限时 (only where the words give no time)"
 

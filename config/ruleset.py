@@ -77,7 +77,9 @@ class EventBar(RuleModel):
     or any that was punished.
     """
 
-    kinds: tuple[Literal["accident", "dishonesty", "tax", "violation", "other_penalty", "false_material"], ...] = Field(min_length=1)
+    kinds: tuple[Literal["accident", "dishonesty", "tax", "violation", "other_penalty", "false_material"], ...] = Field(
+        min_length=1
+    )
     months: int | None = Field(ge=1, le=120)
     severity: Severity | None = None
     if_punished: bool = False

@@ -36,8 +36,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="以 JSON 输出 (JSON on s
 
 @pack.command("build")
 def build(
-    level: Annotated[str, typer.Option("--level", help="申报梯次: scene, basic, advanced")] = "basic",
-    rules: Annotated[str, typer.Option("--rules", help="办法编号 (instrument id)")] = "GS25",
+    level: Annotated[
+        str, typer.Option("--level", help="申报梯次，如 scene basic advanced excellent workshop (level)")
+    ] = "basic",
+    rules: Annotated[
+        str, typer.Option("--rules", help="办法编号，如 CN-GS/GS25、CN-TJ/TJ、CN-SD/SD25，或自有文件 (instrument)")
+    ] = "GS25",
     at: Annotated[str, typer.Option("--at", help="截止时刻，默认最新封存小时之末 (ISO 8601)")] = "",
     actor: Annotated[str, typer.Option("--actor", help="谁导出，记入账本 (who)")] = "",
     as_json: AsJson = False,
@@ -66,6 +70,9 @@ def build(
 def rebuild(
     file: Annotated[Path, typer.Argument(metavar="PACK", help="已有的证据包 (a pack built here)")],
     out: Annotated[Path | None, typer.Option("--out", help="重建到此文件，默认同名加 .rebuilt (where to)")] = None,
+    rules: Annotated[
+        Path | None, typer.Option("--rules", help="自有规则文件，按它建的包才要 (rules of your own)")
+    ] = None,
     as_json: AsJson = False,
     data: Data = Path("plantproof-data"),
 ) -> None:
@@ -77,7 +84,7 @@ def rebuild(
         if target.exists():
             TALK.print(f"{target}: 已存在，不覆盖 (exists)\n    → 移走它，或用 --out 指定别处", markup=False)
             raise typer.Exit(USAGE)
-        built = rebuild_pack(_folder(data), file, target)
+        built = rebuild_pack(_folder(data), file, target, rules)
         same = _equal(file, target)
         if as_json:
             _write({"same": same, "path": str(target), "pack_id": built.pack_id})

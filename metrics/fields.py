@@ -6,6 +6,7 @@ Rows are devices of the register of T in its order, columns are UTC hours from `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +42,41 @@ class Fields:
         position = {name: i for i, name in enumerate(self.devices)}
         start = first_hour - self.first_hour
         return self.array(column)[:, start : start + hours][[position[name] for name in devices]]
+
+
+def place_pairs(
+    lines: pl.DataFrame, pairs: Sequence[tuple[str, str]], first_hour: int, end_hour: int
+) -> tuple[Counts, Counts]:
+    """P lines of some (device, point) pairs and hours: where they stand in `lines`, and which pair each is of."""
+    devices, points = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True)) if pairs else ([], [])
+    table = np.full(
+        (len(devices) + 1, len(points) + 1), -1, np.int64
+    )  # last row and column: another device, another point
+    row, column = {d: i for i, d in enumerate(devices)}, {p: i for i, p in enumerate(points)}
+    for i, (device, point) in enumerate(pairs):
+        table[row[device], column[point]] = i
+    pair = table[_code(lines["device"], devices), _code(lines["point"], points)]
+    hour = lines["hour"].to_numpy()
+    places = np.flatnonzero((pair >= 0) & (hour >= first_hour) & (hour < end_hour))
+    return places, pair[places]
+
+
+def _code(names: pl.Series, known: list[str]) -> Counts:
+    codes = names.cast(pl.Enum(known), strict=False).to_physical()
+    return codes.cast(pl.Int64).fill_null(len(known)).to_numpy()
+
+
+def extend_fields(known: Fields, new: pl.DataFrame) -> Fields:
+    """`known` with lines of hours that had none before."""
+    part = place_lines(new, known.devices, known.first_hour, known.hours)
+    made = {}
+    for column, whole in known._made.items():
+        made[column] = whole.copy()
+        made[column][part.rows, part.columns] = part.lines[column].cast(pl.Int64).fill_null(ABSENT).to_numpy()
+    rows, columns = np.concatenate([known.rows, part.rows]), np.concatenate([known.columns, part.columns])
+    return Fields(
+        known.devices, known.first_hour, known.hours, pl.concat([known.lines, part.lines]), rows, columns, made
+    )
 
 
 def place_lines(lines: pl.DataFrame, devices: tuple[str, ...], first_hour: int, hours: int) -> Fields:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 ASKED = 3
-HOUR_US = 3_600_000_000
 SHOWN = 12
 
 
@@ -71,9 +70,6 @@ def raw_readings(folder: DataFolder, hours: Sequence[int]) -> pl.DataFrame:
 
     from collector.store.scan import VALUE_COLUMNS, scan
 
-    parts = []
-    for hour in hours:
-        readings = scan(folder, start_us=hour * HOUR_US, end_us=(hour + 1) * HOUR_US)
-        text = pl.coalesce(pl.col(VALUE_COLUMNS).cast(pl.String)).alias("value")
-        parts.append(readings.select("device", "point", "source_us", text).filter(pl.col("value").is_not_null()))
-    return pl.concat(pl.collect_all(parts))
+    text = pl.coalesce(pl.col(VALUE_COLUMNS).cast(pl.String)).alias("value")
+    readings = scan(folder, hours=hours).select("device", "point", "source_us", text)
+    return readings.filter(pl.col("value").is_not_null()).collect()

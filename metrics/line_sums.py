@@ -18,9 +18,10 @@ def device_sums(inputs: Inputs, window: Window, *columns: str) -> dict[str, dict
     first, end = hours_of(window)
     within = (pl.col("hour") >= first) & (pl.col("hour") < end)
     sums = (
-        inputs.lines.device.select("device", "hour", *columns)
+        inputs.lines.device.lazy()
         .filter(within)
         .group_by("device")
         .agg(pl.col(*columns).cast(pl.Int64).sum())
+        .collect(engine="streaming")
     )
     return {row["device"]: {name: int(row[name]) for name in columns} for row in sums.iter_rows(named=True)}

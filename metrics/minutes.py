@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from config.register import Calendar, Device, Register
-from metrics.fields import Counts, place_lines
+from metrics.fields import Counts, Fields, place_lines
 from metrics.inputs import HourFrames, Inputs
 from metrics.result import Window
 from metrics.window import HOUR_US, hours_of
@@ -90,7 +90,29 @@ def field(inputs: Inputs, part: Minutes, column: str) -> Counts:
 
 def build_minutes(inputs: Inputs) -> Minutes:
     """All masks over `inputs.reading` for every device of the register of T."""
-    fields = inputs.fields
+    return _masks_of(inputs, inputs.fields, inputs.lines)
+
+
+def extend_minutes(known: Minutes, inputs: Inputs, new: HourFrames, first_hour: int, hours: int) -> Minutes:
+    """`known` with the lines of hours that had none before: their columns anew, and what the new lines credit to earlier hours."""
+    part = _masks_of(inputs, place_lines(new.device, known.devices, first_hour, hours), new)
+    columns = slice(first_hour - known.first_hour, first_hour - known.first_hour + hours)
+    late = known.late | _late(new, known.devices, known.first_hour, known.late.shape[1])
+    pairs = [(known.owed, part.owed), (known.covered, part.covered), (late, part.late), (known.unseen, part.unseen)]
+    owed, covered, late, unseen = (_with_columns(whole, columns, anew) for whole, anew in pairs)
+    in_service = known.in_service.copy()
+    in_service[:, columns] = part.in_service
+    return Minutes(known.devices, known.first_hour, in_service, owed, covered, late, unseen)
+
+
+def _with_columns(whole: Masks, columns: slice, anew: Masks) -> Masks:
+    out = whole.copy()
+    out[:, columns] = anew
+    return out
+
+
+def _masks_of(inputs: Inputs, fields: Fields, lines: HourFrames) -> Minutes:
+    """The masks over the hours of `fields`; `lines` for the late ones among them."""
     devices, first, shape = fields.devices, fields.first_hour, (len(fields.devices), fields.hours)
     covered, present = np.zeros(shape, np.uint64), np.zeros(shape, np.bool_)
     covered[fields.rows, fields.columns] = fields.lines["covered"].cast(pl.UInt64).to_numpy()
@@ -100,7 +122,7 @@ def build_minutes(inputs: Inputs) -> Minutes:
         down |= _span(from_us // MINUTE_US, to_us // MINUTE_US, first, shape[1])
     in_service, owed = _obligation(inputs, devices, first, shape[1])
     unseen = np.where(present, down[np.newaxis, :], np.uint64(FULL))
-    return Minutes(devices, first, in_service, owed, covered, _late(inputs.lines, devices, first, shape[1]), unseen)
+    return Minutes(devices, first, in_service, owed, covered, _late(lines, devices, first, shape[1]), unseen)
 
 
 def hours_not_live(device: pl.DataFrame) -> frozenset[int]:

@@ -46,10 +46,11 @@ def nc_proof(inputs: Inputs) -> NcProof:
     first, end = hours_of(inputs.thirty_days)
     within = (pl.col("hour") >= first) & (pl.col("hour") < end)
     auto = (
-        inputs.lines.device.select("device", "hour", "auto_s")
+        inputs.lines.device.lazy()
         .filter(within)
         .group_by("device")
         .agg(pl.col("auto_s").sum())
+        .collect(engine="streaming")
     )
     points = inputs.register.point_set
     programs = [

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from config.register import Register
-from metrics.fields import Counts
+from metrics.fields import Counts, place_pairs
 from metrics.inputs import Inputs
 from metrics.minutes import FULL, MINUTE_US, Masks
 
@@ -59,13 +59,12 @@ def _masks(inputs: Inputs, pairs: pl.DataFrame) -> Masks:
     """[pair, hour] covered minutes of the P lines."""
     first, hours = inputs.minutes.first_hour, inputs.minutes.owed.shape[1]
     out = np.zeros((len(pairs), hours), np.uint64)
-    within = (pl.col("hour") >= first) & (pl.col("hour") < first + hours)
-    placed = (
-        inputs.lines.parameter.select("device", "hour", "point", "covered")
-        .filter(within)
-        .join(pairs.rename({"device_id": "device"}), on=["device", "point"], how="inner")
+    wanted = list(pairs.select("device_id", "point").rows())
+    places, pair = place_pairs(inputs.lines.parameter, wanted, first, first + hours)
+    lines = inputs.lines.parameter.select("hour", "covered")[places]
+    out[pairs["pair"].to_numpy()[pair], (lines["hour"] - first).to_numpy()] = (
+        lines["covered"].cast(pl.UInt64).to_numpy()
     )
-    out[placed["pair"].to_numpy(), (placed["hour"] - first).to_numpy()] = placed["covered"].cast(pl.UInt64).to_numpy()
     return out
 
 

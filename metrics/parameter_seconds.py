@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
-from metrics.fields import ABSENT, Counts
+from metrics.fields import ABSENT, Counts, place_pairs
 from metrics.inputs import Inputs
 from metrics.minutes import Minutes, by_day, count, field
 from metrics.window import hours_of
@@ -61,17 +60,10 @@ def _point_sums(
     """(ran, known, judged, inside) of each pair from its P lines, in the hours its device owed."""
     first, end = hours_of(inputs.three_months)
     row = {device: i for i, device in enumerate(part.devices)}
-    index = pl.DataFrame(
-        [(device, point, i, row[device]) for i, (device, point) in enumerate(pairs)],
-        {"device": pl.String, "point": pl.String, "pair": pl.Int64, "row": pl.Int64},
-        orient="row",
-    )
-    lines = (
-        inputs.lines.parameter.select("device", "point", "hour", "run_ok_s", "run_in_s")
-        .filter((pl.col("hour") >= first) & (pl.col("hour") < end))
-        .join(index, on=["device", "point"], how="inner")
-    )
-    place = (lines["row"].to_numpy(), (lines["hour"] - first).to_numpy())
+    places, pair = place_pairs(inputs.lines.parameter, pairs, first, end)
+    lines = inputs.lines.parameter.select("hour", "run_ok_s", "run_in_s")[places]
+    of_device = np.array([row[device] for device, _ in pairs], np.int64)[pair]
+    place = (of_device, (lines["hour"] - first).to_numpy())
     known, inside = (lines[name].fill_null(ABSENT).to_numpy() for name in ("run_ok_s", "run_in_s"))
     owed, stated, judged = (part.owed != 0)[place], known > ABSENT, inside > ABSENT
     figures = (
@@ -82,5 +74,5 @@ def _point_sums(
     )
     totals = np.zeros((len(figures), len(pairs)), np.int64)
     for total, values in zip(totals, figures, strict=True):
-        np.add.at(total, lines["pair"].to_numpy(), values)
+        np.add.at(total, pair, values)
     return {pair: (int(r), int(k), int(j), int(n)) for pair, (r, k, j, n) in zip(pairs, totals.T, strict=True)}

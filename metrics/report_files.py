@@ -1,9 +1,9 @@
 """Reports as files for the web process: one per instrument, and an index. Derived: deleting them costs one run.
 
-In: reports of one computation. Out: `<folder>/CN-GS/GS25.json` (the bytes of `plantproof check --json --rules CN-GS/GS25`),
-`deadlines/CN-GS/GS25.json` and `.ics` (`plantproof deadlines --json`, `--ics`), `findings.json` (`plantproof findings --json --skip-raw`) and
-`index.json`, written last: what it names is there. What is no longer made is removed. Raw readings are left out of the findings: reading
-twelve hours of every point takes longer than all the metrics, and the file says what was therefore not checked.
+In: reports of one computation and what stands beside them. Out: `<folder>/CN-GS/GS25.json` (the bytes of `plantproof check --json --rules
+CN-GS/GS25`), `deadlines/CN-GS/GS25.json` and `.ics` (`plantproof deadlines --json`, `--ics`), `findings.json` (`plantproof findings --json
+--skip-raw`) and `index.json`, written last: what it names is there. What is no longer made is removed. Raw readings are left out of the
+findings: reading them takes longer than all the metrics, and the file says what was therefore not checked.
 """
 
 from __future__ import annotations
@@ -63,5 +63,8 @@ def write_reports(
     for path, raw in files.items():
         write_durably(path, raw)
     write_durably(folder / INDEX, report_bytes(index_of(reports)))
-    for stale in {*folder.glob("*/*.json"), *folder.glob(f"{DEADLINES}/*/*.*")} - set(files):
+    made = (
+        path for what in ("*/*.json", f"{DEADLINES}/*/*.json", f"{DEADLINES}/*/*.ics") for path in folder.glob(what)
+    )
+    for stale in set(made) - set(files):
         stale.unlink()

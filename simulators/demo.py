@@ -104,7 +104,7 @@ def _play(stage: _Stage, data: Path, port: int) -> None:
     out.print(f"✔ 证据包 {pack}  {time.monotonic() - begun:.0f} s", markup=False)
     out.print(f"\n打开 {url}\n接下来:", markup=False)
     for command in (
-        f"plantproof check --data {data} --why",
+        f"plantproof check --data {data} --why GS25-12-3-3h",
         f"plantproof verify {pack}",
         f"plantproof status --data {data}",
     ):

@@ -1,15 +1,15 @@
-"""The workshop's MES export: batches, operations, lots, inspections, shipments, as the five CSVs of docs/format/records.md.
+"""The workshop's production batches, before anybody writes them down: their steps, when they closed, what is wrong with them.
 
-In: a story. Out: file name -> CSV text. Some 320 batches over the 95 days; operations stand where a real machine really ran.
+In: a story. Out: `lots(story)`. Some 320 batches over the 95 days; operations stand where a real machine really ran.
 Nine batches have one flaw each, every flaw of its own kind (`FLAWS`): they are what 批次追溯率 must find, and nothing else.
-Four trial batches were marked beforehand; the last few are still open.
+Four trial batches were marked beforehand; one batch was split, one is the rework of another; the last few are still open.
+The rows that the MES exports about them: simulators/mes_export.py.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from adapters.batch import Outcome
 from simulators.fleet import MACHINE
 from simulators.profiles import RUN
 from simulators.script import day_script
-from simulators.story import FIRST_DAY, Story, local_iso
+from simulators.story import FIRST_DAY, TRIAL_DAYS, Story
 
 FLAWS = (
     "no_lot",
@@ -41,15 +41,7 @@ _SHELL = (  # 壳体 HS-08: moulded on line 2, assembled and tested on line 3
     ("L3-P10", ("L3-ASM-01",)),
     ("L3-P20", ("L3-LKT-01",)),
 )
-_COLUMNS = {
-    "batches.csv": ("batch_id", "product", "quantity", "closed_at", "trial"),
-    "operations.csv": ("batch_id", "process_id", "device_id", "start", "end", "operator", "program"),
-    "lots.csv": ("batch_id", "item", "lot_id", "supplier_lot"),
-    "inspections.csv": ("batch_id", "process_id", "at", "result"),
-    "shipments.csv": ("batch_id", "at", "kind", "document"),
-}
 _LAST_END = 23 * 60  # the last step of a day ends before the evening's export
-_OPERATORS = ("白班-张伟", "白班-王芳", "中班-刘洋", "中班-陈静")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,34 +56,31 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Where a batch came from: split, rework of `parent`, at (day, minute)."""
+
+    parent: str
+    kind: str
+    day: int
+    minute: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lot:
     """One production batch (批次): its steps, when it was closed (day, minute) and what is wrong with it."""
 
     id: str
+    number: int
     product: str
     quantity: int
     operations: tuple[Operation, ...]
     closed: tuple[int, int] | None
     trial: bool = False
     flaw: str = ""
+    link: Link | None = None  # it has no material lots of its own then
 
 
-@dataclass(slots=True)
-class _Rows:
-    files: dict[str, list[tuple[object, ...]]] = field(default_factory=lambda: {k: [] for k in _COLUMNS})
-
-    def add(self, file: str, *values: object) -> None:
-        self.files[file].append(values)
-
-
-def records(story: Story) -> dict[str, str]:
-    """The five CSVs, UTF-8 text with header row."""
-    rows = _Rows()
-    for lot in lots(story):
-        _write(story, lot, rows)
-    return {name: _csv(_COLUMNS[name], body) for name, body in rows.files.items()}
-
-
+@lru_cache(maxsize=2)
 def lots(story: Story) -> tuple[Lot, ...]:
     """Every batch of the story, in order of its first operation."""
     rng = np.random.Generator(np.random.PCG64([story.seed, 7]))
@@ -102,21 +91,20 @@ def lots(story: Story) -> tuple[Lot, ...]:
                 operations = _route(story, route, day, rng)
                 if operations:
                     found.append(_lot(story, len(found), product, operations, rng))
-    return tuple(_with_flaws(story, found))
+    return tuple(_with_family(_with_flaws(story, _with_trials(found))))
 
 
 def _lot(story: Story, n: int, product: str, operations: tuple[Operation, ...], rng: np.random.Generator) -> Lot:
     last = operations[-1]
     closed = (last.day + 1, 600 + int(rng.integers(0, 120)))
     begun = story.date_of(operations[0].day)
-    trial = n in (41, 118, 197, 260)
     return Lot(
         f"B{begun:%y%m%d}-{n + 1:03d}",
-        "试制 " + product if trial else product,
+        n + 1,
+        product,
         int(rng.integers(12, 60)) * 10,
         operations,
         closed if closed[0] < 0 else None,
-        trial,
     )
 
 
@@ -153,6 +141,14 @@ def _ran(story: Story, device: str, day: int, start: int, length: int) -> bool:
     return lost <= 1 and not script.sensor_bad[span].any() and bool((script.state[span] == RUN).mean() >= 0.5)
 
 
+def _with_trials(found: list[Lot]) -> list[Lot]:
+    """The first batch begun on or after each trial day is a trial."""
+    for day in TRIAL_DAYS:
+        i = next(i for i, lot in enumerate(found) if lot.operations[0].day >= day)
+        found[i] = replace(found[i], product="试制 " + found[i].product, trial=True)
+    return found
+
+
 def _with_flaws(story: Story, found: list[Lot]) -> list[Lot]:
     """Plant each flaw on a batch closed well inside the last three months; the last two move one step into an incident."""
     plain = [i for i, lot in enumerate(found) if lot.closed and lot.closed[0] >= -85 and not lot.trial]
@@ -175,47 +171,23 @@ def _with_flaws(story: Story, found: list[Lot]) -> list[Lot]:
     return found
 
 
-def _write(story: Story, lot: Lot, rows: _Rows) -> None:
-    def at(day: int, minute: int) -> str:
-        return local_iso(story.at_us(day, minute))
-
-    n = int(lot.id[-3:])
-    rows.add("batches.csv", lot.id, lot.product, lot.quantity, at(*lot.closed) if lot.closed else "", int(lot.trial))
-    for step, op in enumerate(lot.operations):
-        operator = "" if lot.flaw == "no_operator" and step == 1 else _OPERATORS[2 * (op.start >= 960) + n % 2]
-        program = "" if lot.flaw == "no_program" and step == 1 else f"O{1000 + 100 * step + n % 7}"
-        start, end = at(op.day, op.start), at(op.day, op.end)
-        rows.add("operations.csv", lot.id, op.process, op.device, start, end, operator, program)
-        if not (lot.flaw == "no_inspection" and step == 0):
-            result = "fail" if (n + step) % 97 == 0 else "pass"
-            rows.add("inspections.csv", lot.id, op.process, at(op.day, op.end + 3), result)
-    if lot.flaw != "no_lot":
-        for item, code in _items(lot.product):
-            supplier = "" if lot.flaw == "no_supplier_lot" else f"S{code}-{2600 + n // 5}"
-            rows.add("lots.csv", lot.id, item, f"M{code}-{n // 3:04d}", supplier)
-    if lot.closed and lot.flaw != "no_shipment":
-        _ship(story, lot, n, rows)
-
-
-def _ship(story: Story, lot: Lot, n: int, rows: _Rows) -> None:
-    assert lot.closed is not None  # noqa: S101 - only closed batches are shipped
-    day, minute = lot.closed
-    first = lot.operations[0]
-    packed = (first.day, first.start - 30) if lot.flaw == "shipped_before_made" else (day, minute - 60)
-    rows.add("shipments.csv", lot.id, local_iso(story.at_us(*packed)), "pack", f"BZ{n:05d}")
-    if lot.flaw != "shipped_before_made":
-        rows.add("shipments.csv", lot.id, local_iso(story.at_us(day, minute - 20)), "stock", f"RK{n:05d}")
-
-
-def _items(product: str) -> tuple[tuple[str, str], ...]:
-    if product.endswith("VB-20"):
-        return (("棒料 42CrMo", "B42"), ("密封圈", "SEA"))
-    return (("PA66 粒料", "P66"), ("嵌件", "INS"))
-
-
-def _csv(header: tuple[str, ...], body: list[tuple[object, ...]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(body)
-    return out.getvalue()
+def _with_family(found: list[Lot]) -> list[Lot]:
+    """One batch is split before grinding, its second half still waits; another is the regrinding of a batch from stock."""
+    plain = [
+        i
+        for i, lot in enumerate(found)
+        if lot.product == "阀体 VB-20" and lot.closed and lot.closed[0] >= -60 and not lot.flaw
+    ]
+    split, before, rework = plain[10], plain[30], plain[36]
+    child, source = found[rework], found[before]
+    last = child.operations[-1]
+    found[rework] = replace(child, operations=(last,), link=Link(source.id, "rework", last.day, last.start - 20))
+    whole = found[split]
+    cut = whole.operations[2]
+    link = Link(whole.id, "split", cut.day, cut.start - 5)
+    mother = replace(whole, operations=whole.operations[:2], closed=None)
+    halves = [
+        replace(whole, id=f"{whole.id}-{k}", operations=steps, closed=closed, quantity=whole.quantity // 2, link=link)
+        for k, steps, closed in ((1, whole.operations[2:], whole.closed), (2, (), None))
+    ]
+    return [*found[:split], mother, *halves, *found[split + 1 :]]

@@ -20,6 +20,11 @@ HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
 PLANT_TZ = timezone(timedelta(hours=8))
 FIRST_DAY = -95
+TRIAL_DAYS = (-80, -60, -30, -12)  # mornings on which a trial batch is put into the MES, before it begins
+MONTH_ENDS = (-64, -34)  # evenings of the MES's export, besides the last one
+FORGOTTEN_DAYS, FOUND_DAY = (-46, -45), -30  # days whose shipping notes were handed in late, and when
+PAPER_DAY = -94  # the office hands in what it has from the years before
+NOTICE = 7 * 60 + 45  # minute of a trial day
 SHIFTS = (("白班", 8 * 60, 16 * 60), ("中班", 16 * 60, 24 * 60))
 
 
@@ -48,7 +53,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What somebody in the office enters, and when. kind: register (with revision), exclusion, records."""
+    """What somebody in the office enters, and when. kind: register (with revision), exclusion, documents, records."""
 
     at_us: int
     kind: str
@@ -109,6 +114,9 @@ class Story:
 
     def events(self) -> tuple[Event, ...]:
         """What people entered, in order of time."""
+        return tuple(sorted((*self._register_events(), *self._record_events()), key=lambda e: e.at_us))
+
+    def _register_events(self) -> tuple[Event, ...]:
         repair = next(i for i in self.incidents if i.kind == "maintenance")
         return (
             Event(self.start_us, "register", "首次建立台账 (first register)", "设备科 李工", revision=1),
@@ -128,8 +136,31 @@ class Story:
                 from_us=self.at_us(*repair.start),
                 to_us=self.at_us(*repair.end),
             ),
-            Event(self.at_us(-1, 23 * 60 + 30), "records", "MES 导出 (export of the MES)", "数字化办 陈工"),
         )
+
+    def _record_events(self) -> tuple[Event, ...]:
+        """Documents first, then deliveries: each holds what became known since the one before (simulators/deliveries.py)."""
+        clerk, planner = "数字化办 陈工", "技术部 赵工"
+        found = [
+            Event(self.at_us(PAPER_DAY, 9 * 60), "documents", "申报材料归档 (papers)", clerk),
+            Event(self.at_us(PAPER_DAY, 10 * 60), "records", "历史档案补录 (what there was before)", clerk),
+            Event(
+                self.at_us(FOUND_DAY, 12 * 60),
+                "records",
+                "补交漏交的入库单 (shipping notes that were forgotten)",
+                clerk,
+            ),
+            Event(self.at_us(-1, 23 * 60 + 20), "documents", "申报材料补充 (later papers)", clerk),
+            Event(self.at_us(-1, 23 * 60 + 30), "records", "MES 导出与申报数据 (export of the MES)", clerk),
+        ]
+        found += [
+            Event(self.at_us(d, NOTICE), "records", "试制批次事先登记 (trial, flagged beforehand)", planner)
+            for d in TRIAL_DAYS
+        ]
+        found += [
+            Event(self.at_us(d, 23 * 60 + 30), "records", "MES 月度导出 (monthly export)", clerk) for d in MONTH_ENDS
+        ]
+        return tuple(found)
 
     @property
     def closure_us(self) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 In: a `Story` (simulators/story.py), a revision, `Ports`. Out: text that `config.load.parse_register` accepts.
 Revision 2 (day -40) brings one injection machine and scraps two old machines: the denominators shrink, with a reason.
 The planned stop of day -53 stands in the calendar from the first revision on: known beforehand, so it excuses.
-Also here: `records(story)`, the five CSVs of the workshop's MES (simulators/mes.py).
+The sheets beside the machines (control plan, scenes, systems …) are in simulators/control_plan.py.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from simulators.fleet import CONNECTED, FLEET, LINES, PROCESSES, SWAP_DAY, Machine
-from simulators.mes import records
+from simulators.control_plan import of_device, sheets
+from simulators.fleet import CONNECTED, FLEET, LINES, PROCESSES, Machine
 from simulators.profiles import PROFILES, PointSpec, Profile
-from simulators.story import FIRST_DAY, SHIFTS, Event, Story, local_iso
+from simulators.story import FIRST_DAY, SHIFTS, Story, local_iso
 
 STATUS_TOPIC = "workshop/{device}/status"
 TOPIC = "workshop/{device}/data"
@@ -46,6 +46,7 @@ def register_toml(story: Story, revision: int, ports: Ports) -> str:
     parts += [_table("process", _process(x)) for x in PROCESSES]
     parts += [_point_set(p) for p in PROFILES.values()]
     parts += [_device(story, m, revision, ports) for m in FLEET if revision > 1 or m.from_day is None]
+    parts += [_table(name, row) for name, row in sheets(story)]
     return "\n".join(parts)
 
 
@@ -91,7 +92,7 @@ def _point_set(profile: Profile) -> str:
 def _point(profile: Profile, point: PointSpec) -> dict[str, object]:
     body: dict[str, object] = {"name": point.name, "type": str(point.type), "unit": point.unit, "role": point.role}
     body |= {"key_parameter": True} if point.key else {}
-    body |= {k: v for k, v in (("low", point.low), ("high", point.high)) if v}
+    body |= {k: v for k in ("low", "high", "spec_low", "spec_high") if (v := getattr(point, k))}
     if not point.table:
         return body | {"node": f"ns=2;s={{device}}.{point.name}", "path": f"$.{point.name}"}
     body |= {"table": point.table, "address": point.address, "wire": point.wire}
@@ -111,6 +112,7 @@ def _device(story: Story, machine: Machine, revision: int, ports: Ports) -> str:
     body |= {k: True for k in ("nc", "major_nc", "machining_centre") if getattr(machine, k)}
     body |= {k: getattr(machine, k) for k in ("maker", "model", "controller") if getattr(machine, k)}
     body["asset_no"] = f"SB-{FLEET.index(machine) + 1:04d}"
+    body |= of_device(machine.id)
     begun = story.date_of(machine.from_day) if machine.from_day is not None else _bought(story, machine)
     body["in_service_from"] = begun
     if revision > 1 and machine.retired_day is not None:
@@ -151,11 +153,10 @@ def _table(name: str, body: Mapping[str, object]) -> str:
 def _value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(v) for v in value) + "]"
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f'"{k}" = {_value(v)}' for k, v in value.items()) + " }"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
-__all__ = ["SWAP_DAY", "Event", "Ports", "Story", "records", "register_toml"]

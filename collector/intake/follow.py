@@ -58,11 +58,19 @@ class Intake:
         done = import_waiting(self._folder, self._clock, self._known, self._settings.gather_s)
         if self._watched is not None and now_s - self._looked_s >= self._settings.poll_s:
             self._looked_s = now_s
-            for path in self._watched.still(now_s):
-                take = partial(import_one, self._folder, clock=self._clock, known=self._known)
-                lies = self._watched.take(path, take)
-                log.info("记录文件已处理 record file taken", file=path.name, lies=str(lies))
-                done += 1
+            try:
+                done += self._take_files(self._watched, now_s)
+            except OSError as err:  # a share that is gone or read-only must not keep REST and MQTT out
+                log.warning("交接目录用不了 watched folder unusable", folder=str(self._settings.watch), why=str(err))
+        return done
+
+    def _take_files(self, watched: Watched, now_s: float) -> int:
+        done = 0
+        for path in watched.still(now_s):
+            take = partial(import_one, self._folder, clock=self._clock, known=self._known)
+            lies = watched.take(path, take)
+            log.info("记录文件已处理 record file taken", file=path.name, lies=str(lies))
+            done += 1
         return done
 
     def stopped(self) -> None:

@@ -79,11 +79,13 @@ def import_deliveries(
     actor: str,
     replace: bool = False,
     dry_run: bool = False,
+    gathered: bool = False,
     known: Known | None = None,
 ) -> Imported:
     """Import them in one revision. Errors: `ConfigError`: nothing of any of them has been applied.
 
-    known: what was accepted before, where the caller keeps it from import to import. dry_run: judge only.
+    known: what was accepted before, where the caller keeps it from import to import. dry_run: judge only. gathered: deliveries that
+    came one after the other; rows of one key that contradict each other are an error then, so that the first can be taken by itself.
     """
     if not dry_run:
         need_reason(reason)
@@ -93,6 +95,8 @@ def import_deliveries(
     setting = Setting(read.known, read.register, frozenset(d.doc_id for d in documents(folder)), now, replace)
     offered, corrections = _offer(read)
     judgement = judge(offered, setting)
+    if gathered and any(f.code == "contradiction" for r in judgement.quarantined for f in r.faults):
+        raise ConfigError([Problem("records", "", "几份交付说法不一 (deliveries contradict each other)")])
     counts = _counts(judgement)
     seen = tuple(d.name for d in read.deliveries if read.known.has_source(d.sha256))
     nothing_new = not judgement.taken and len(seen) == len(read.deliveries)
@@ -161,7 +165,8 @@ def _write(
     corrections: Sequence[tuple[str, Correction]],
     change: Mapping[str, Any],
 ) -> int:
-    rev = max((e.body["rev"] for e in log.read_of(folder.ledger, "records")), default=0) + 1
+    newest = log.last_of(folder.ledger, "records")
+    rev = (newest.body["rev"] if newest else 0) + 1
     for delivery in read.deliveries:  # 3
         place = folder.records / SOURCES / delivery.sha256
         if not place.exists():

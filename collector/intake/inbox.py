@@ -99,7 +99,9 @@ def read(path: Path) -> Waiting | None:
 def answer(inbox: Path, one: Waiting, body: dict[str, Any], *, refused: bool) -> None:
     """Write the answer, then take the delivery out of the queue (a refused one is kept under refused/, with its reasons beside it)."""
     done = {"sha256": one.sha256, "refused": refused, "via": one.via, **body}
-    raw = json.dumps(done, ensure_ascii=False, sort_keys=True).encode()
+    raw = json.dumps(done, ensure_ascii=False, sort_keys=True).encode(
+        errors="replace"
+    )  # a key may hold half a character
     if one.via == "rest":  # nobody asks for the answer to an MQTT message
         write_durably(inbox / f"{one.id}{DONE}", raw)
     if refused:

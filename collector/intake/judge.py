@@ -183,11 +183,13 @@ class _Limits:
 
     latest: str
     latest_day: str
+    now: str
 
     @staticmethod
     def at(setting: Setting) -> _Limits:
         latest = setting.now.astimezone(UTC) + FUTURE
-        return _Limits(comparable(canonical_time(latest)), latest.astimezone(setting.tz).date().isoformat())
+        now = comparable(canonical_time(setting.now))
+        return _Limits(comparable(canonical_time(latest)), latest.astimezone(setting.tz).date().isoformat(), now)
 
 
 def _possible(claim: _Claim, limits: _Limits) -> None:
@@ -206,6 +208,10 @@ def _possible(claim: _Claim, limits: _Limits) -> None:
             claim.faults.append(Fault("future", column.name, words))
         if early:
             claim.faults.append(Fault("past", column.name, f"{column.zh}：{cell} 早于 2000 年 (before the year 2000)"))
+    if claim.kind.name == "batches" and claim.cell("trial") == "1" and comparable(claim.cell("closed_at")) > limits.now:
+        # else a batch flagged and closed in one row, minutes ahead of the clock, would be flagged beforehand (M13)
+        words = f"试制批的完工时间 {claim.cell('closed_at')} 在将来 (a trial batch closed in the future)"
+        claim.faults.append(Fault("future", "closed_at", words))
 
 
 def _register_ids(setting: Setting) -> Mapping[str, tuple[str, frozenset[str]]]:

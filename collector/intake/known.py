@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from collector.folder import DataFolder
+from collector.ledger import log
 from collector.record_revisions import ImportRevision, canonical_rows, imports
 from config.record_kinds import KINDS, Kind
 
@@ -22,17 +23,26 @@ class Known:
 
     def __init__(self, folder: DataFolder) -> None:
         self._folder = folder
+        self._size = 0  # of the ledger, when it was last looked at: a leaf is parsed once, not at every delivery
         self._revisions: list[ImportRevision] = []
+        self._sources: set[str] = set()
         self._rows: dict[str, dict[Key, Cells]] = {}
         self._spans: dict[str, tuple[str, str]] | None = None
 
     def catch_up(self) -> None:
         """Read what was imported since. Errors: `LedgerError`."""
-        found = imports(self._folder)
-        new = found[len(self._revisions) :]
+        size = len(log.read_lines(self._folder.ledger))
+        new = imports(self._folder, size, since=self._size)
         for name in self._rows:
             self._read(KINDS[name], new)
-        self._revisions = found
+        self._revisions += new
+        self._sources.update(s["sha256"] for r in new for s in r.sources)
+        self._size = size
+
+    @property
+    def revisions(self) -> Sequence[ImportRevision]:
+        """Import revisions it has seen, oldest first."""
+        return self._revisions
 
     def of(self, kind: Kind) -> dict[Key, Cells]:
         """Key -> merged cells. Not to be changed by the caller."""
@@ -52,7 +62,7 @@ class Known:
 
     def has_source(self, sha256: str) -> bool:
         """These very bytes were imported before."""
-        return any(s["sha256"] == sha256 for r in self._revisions for s in r.sources)
+        return sha256 in self._sources
 
     def _read(self, kind: Kind, revisions: Sequence[ImportRevision]) -> None:
         rows, at = self._rows[kind.name], key_places(kind)

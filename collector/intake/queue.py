@@ -1,6 +1,7 @@
 """From the inbox to answers: what waits in records/inbox is imported, each delivery exactly once, and its sender's answer is written.
 
-In: a data folder, the inbox, the clock. Steps for what waits: 1 one import revision for all of it (one by one when something is refused)
+In: a data folder, the inbox, the clock. Steps for what waits: 1 one import revision for all of it (one by one, in
+the order they came, when something is refused or they contradict each other)
 2 the answer, read back from the revision itself 3 the delivery leaves the inbox.
 If the process dies before the leaf of 1: imported after the restart. Between 1 and 2: the bytes are recognised, the same answer is written.
 Between 2 and 3: the same answer is written again.
@@ -21,11 +22,11 @@ from collector.intake.imports import MAX_DELIVERIES, OUTCOMES, import_deliveries
 from collector.intake.inbox import Waiting
 from collector.intake.known import Known
 from collector.intake.tables import Delivery
-from collector.record_revisions import QUARANTINE, SHORT, ImportRevision, imports, table_rows
+from collector.record_revisions import QUARANTINE, SHORT, ImportRevision, table_rows
 from config.errors import ConfigError
 
 ACTOR = "intake"
-MAX_TOLD = 1000  # quarantined rows in an answer; all of them stand in quarantine.csv
+MAX_TOLD = 1000  # quarantined rows, or problems, in an answer; all quarantined rows stand in quarantine.csv
 WAYS = {"rest": "REST", "mqtt": "MQTT", "file": "目录"}
 
 
@@ -46,7 +47,8 @@ def import_one(folder: DataFolder, delivery: Delivery, clock: Clock, known: Know
     """Import a single delivery; its answer. Errors: `ConfigError`."""
     reason = f"自动导入（{WAYS[way]}）：{delivery.name}"
     import_deliveries(folder, [delivery], reason=reason, clock=clock, actor=ACTOR, known=known)
-    return answer_of(imports(folder), delivery.sha256)
+    known.catch_up()
+    return answer_of(known.revisions, delivery.sha256)
 
 
 def answer_of(revisions: Sequence[ImportRevision], sha256: str) -> dict[str, Any]:
@@ -75,15 +77,16 @@ def _import(folder: DataFolder, inbox: Path, batch: Sequence[Waiting], clock: Cl
     names = "、".join(dict.fromkeys(WAYS[one.via] for one in batch))
     reason = f"自动导入（{names}）：{len(batch)} 份"
     try:
-        import_deliveries(folder, deliveries, reason=reason, clock=clock, actor=ACTOR, known=known)
+        together = len(batch) > 1
+        import_deliveries(folder, deliveries, reason=reason, clock=clock, actor=ACTOR, gathered=together, known=known)
     except ConfigError as err:
         if len(batch) > 1:
             for one in batch:
                 _import(folder, inbox, [one], clock, known)
             return
-        problems = [{"where": p.where, "message": p.message, "fix": p.fix} for p in err.problems]
+        problems = [{"where": p.where, "message": p.message, "fix": p.fix} for p in err.problems[:MAX_TOLD]]
         box.answer(inbox, batch[0], {"problems": problems}, refused=True)
         return
-    revisions = imports(folder)
+    known.catch_up()
     for one, delivery in zip(batch, deliveries, strict=True):
-        box.answer(inbox, one, answer_of(revisions, delivery.sha256), refused=False)
+        box.answer(inbox, one, answer_of(known.revisions, delivery.sha256), refused=False)

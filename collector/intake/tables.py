@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -21,12 +22,14 @@ from typing import Any, Literal
 
 from config.errors import ConfigError, Problem
 from config.record_kinds import KINDS, Kind
-from config.record_rows import Numbered, Table, columns_of, kind_named, read_table
+from config.record_rows import MAX_COLUMNS, Numbered, Table, columns_of, kind_named, read_table
+from config.tables.extent import WORKBOOK, farthest
 
 Form = Literal["csv", "xlsx", "json"]
 MAX_BYTES = 64 * 1024 * 1024
 MAX_UNPACKED = 512 * 1024 * 1024
 MAX_ROWS = 500_000
+MAX_CELLS = 10_000_000  # a sheet is read as a rectangle: one stray cell far out makes it 80 million
 GUIDE = "说明"
 _ZIP = b"PK\x03\x04"
 
@@ -130,20 +133,12 @@ def _xlsx(delivery: Delivery, named: Kind | None) -> list[Table]:
     found, problems = [], []
     try:
         with zipfile.ZipFile(io.BytesIO(delivery.raw)) as archive:
-            unpacked = sum(i.file_size for i in archive.infolist())
-        if unpacked > MAX_UNPACKED:
-            raise _refusal(
-                delivery, f"解开后有 {unpacked >> 20} MiB，太大 (too large when unpacked)", "分成几个文件 (split it)"
-            )
+            _not_too_large(delivery, archive)
         book = CalamineWorkbook.from_filelike(io.BytesIO(delivery.raw))
         for name in book.sheet_names:
             if name.startswith(GUIDE):
                 continue
             sheet = book.get_sheet_by_name(name)
-            if sheet.total_height > MAX_ROWS or sheet.total_width > 200:
-                raise _refusal(
-                    delivery, f"{name}: 表太大 (sheet of {sheet.total_height} x {sheet.total_width} cells)", ""
-                )
             rows = _sheet(sheet)
             if not rows:
                 continue
@@ -153,7 +148,15 @@ def _xlsx(delivery: Delivery, named: Kind | None) -> list[Table]:
                 problems += err.problems
     except PasswordError as err:
         raise _refusal(delivery, "工作簿设了密码 (the workbook has a password)", "去掉密码再交 (remove it)") from err
-    except (CalamineError, zipfile.BadZipFile, ValueError, OSError) as err:
+    except (
+        CalamineError,
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        OSError,
+        NotImplementedError,
+        RuntimeError,
+    ) as err:
         raise _refusal(
             delivery, f"不是能读的 xlsx：{err} (not a readable xlsx)", "在 Excel 中另存为 xlsx (save it again)"
         ) from err
@@ -162,6 +165,22 @@ def _xlsx(delivery: Delivery, named: Kind | None) -> list[Table]:
     if problems:
         raise ConfigError(problems)
     return found
+
+
+def _not_too_large(delivery: Delivery, archive: zipfile.ZipFile) -> None:
+    """Refuse before anything is unpacked as a whole. Errors: `ConfigError`."""
+    unpacked = sum(i.file_size for i in archive.infolist())
+    if unpacked > MAX_UNPACKED:
+        message = f"解开后有 {unpacked >> 20} MiB，太大 (too large when unpacked)"
+        raise _refusal(delivery, message, "分成几个文件 (split it)")
+    if WORKBOOK not in archive.namelist():
+        message = "是压缩包或别的文档，不是 xlsx (a zip or another document, not an xlsx)"
+        raise _refusal(delivery, message, "在 Excel 中另存为 xlsx (save it again)")
+    height, width = farthest(archive)
+    if height > MAX_ROWS or width > MAX_COLUMNS or height * width > MAX_CELLS:
+        message = f"表太大，有 {height} 行 {width} 列 (sheet of {height} x {width} cells)"
+        fix = "多半是远处有一格没清空：删去表格右边、下面的空行空列再存 (delete the empty rows and columns around it)"
+        raise _refusal(delivery, message, fix)
 
 
 def _sheet(sheet: Any) -> list[Numbered]:

@@ -54,13 +54,18 @@ class Watched:
         return [path for _, path in sorted(found)]
 
     def take(self, path: Path, import_: Import) -> Path:
-        """Import one file and move it; where it lies now."""
+        """Import one file and move it; where it lies now. One that was written anew meanwhile stays, and is taken at a later look."""
         try:
+            before = _version(path)
             answer = import_(delivery_of_file(path))
+        except FileNotFoundError:  # whoever dropped it took it back
+            return path
         except ConfigError as err:
-            if not path.exists():  # whoever dropped it took it back
+            if not path.exists() or _version(path) != before:
                 return path
             return self._move(path, TROUBLE, "整份未导入，什么都没有改动 (refused as a whole):\n" + str(err) + "\n")
+        if not path.exists() or _version(path) != before:
+            return path
         return self._move(path, TROUBLE if answer["quarantined"] else DONE, words_of(answer))
 
     def _move(self, path: Path, folder: str, words: str) -> Path:
@@ -76,6 +81,12 @@ class Watched:
         fsync_folder(place)
         self._seen.pop(path, None)
         return target
+
+
+def _version(path: Path) -> tuple[int, int, int]:
+    """Another one after every write."""
+    status = path.lstat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def words_of(answer: dict[str, Any]) -> str:

@@ -38,10 +38,13 @@ def read_entries(ledger: Path, size: int | None = None) -> list[Entry]:
     return [Entry.parse(line) for line in read_lines(ledger)[:size]]
 
 
-def read_of(ledger: Path, *types: str, size: int | None = None) -> list[Entry]:
-    """Entries of some types among the first `size`. Canonical JSON ends with the type, so the others need no parsing."""
+def read_of(ledger: Path, *types: str, size: int | None = None, since: int = 0) -> list[Entry]:
+    """Entries of some types among the first `size`, behind the first `since`.
+
+    Canonical JSON ends with the type, so the others need no parsing.
+    """
     ends = tuple(f',"t":"{t}","v":1}}'.encode() for t in types)
-    return [Entry.parse(line) for line in read_lines(ledger)[:size] if line.endswith(ends)]
+    return [Entry.parse(line) for line in read_lines(ledger)[since:size] if line.endswith(ends)]
 
 
 def last_of(ledger: Path, t: str) -> Entry | None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from adapters.batch import Template
 from collector.folder import DataFolder
-from collector.store.segment import Segment, StoreError, read_footer
+from collector.store.errors import StoreError
+from collector.store.segment import Segment, read_footer
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS template (id TEXT PRIMARY KEY, body BLOB NOT NULL);

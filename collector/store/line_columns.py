@@ -17,6 +17,7 @@ import polars as pl
 
 from collector.durable import write_durably
 
+COLUMNS = "columns"  # folder below rollup/
 KINDS = ("device", "parameter", "late")
 Frames = tuple[pl.DataFrame, ...]  # in the order of KINDS
 
@@ -44,11 +45,17 @@ def copied(columns: Path, day: Path, digest: str) -> bool:
     return all(file.exists() for file in _files(columns, day, digest))
 
 
-def read_columns(columns: Path, days: Mapping[Path, str]) -> Frames | None:
-    """The frames of some days (CSV -> its digest) below each other; None when a copy cannot be read."""
-    files = [_files(columns, day, digest) for day, digest in days.items()]
+def read_columns(
+    columns: Path, days: Mapping[Path, str], within: pl.Expr, without: Sequence[str], kinds: int
+) -> Frames | None:
+    """The rows `within` of some days (CSV -> its digest) below each other, of the first `kinds`, `without` some columns.
+
+    None when a copy cannot be read.
+    """
+    files = [_files(columns, day, digest)[:kinds] for day, digest in days.items()]
     try:
-        return tuple(pl.read_parquet(list(of_kind)) for of_kind in zip(*files, strict=True))
+        wanted = (pl.scan_parquet(list(of_kind)).filter(within) for of_kind in zip(*files, strict=True))
+        return tuple(rows.drop(without, strict=False).collect() for rows in wanted)
     except (pl.exceptions.PolarsError, OSError):
         return None
 

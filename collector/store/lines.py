@@ -17,7 +17,7 @@ from collector.durable import write_durably
 from collector.folder import DataFolder
 from collector.hours import hour_text, parse_hour
 from collector.ledger.entry import LedgerError
-from collector.store.line_columns import Frames, copied, digests, read_columns, write_columns
+from collector.store.line_columns import COLUMNS, Frames, copied, digests, read_columns, write_columns
 
 DEVICE_FIELDS = (
     "device hour register_rev origin in_service_s covered polls_ok polls_failed values_bad losses late gap_s cause "
@@ -25,6 +25,7 @@ DEVICE_FIELDS = (
 ).split()
 PARAMETER_FIELDS = "device hour point covered ok bad run_ok_s run_in_s".split()
 LATE_FIELDS = "device hour source_hour minutes count commit".split()
+COMMITS = ("presence_commit", "process_commit")  # a third of the bytes; few ask for them
 _FIELDS = (DEVICE_FIELDS, PARAMETER_FIELDS, LATE_FIELDS)
 _TEXT = {"device", "point", "origin", "cause", "presence_commit", "process_commit", "commit"}
 _MASK = {"covered", "minutes"}
@@ -54,7 +55,7 @@ def write_hours(folder: DataFolder, hours: Iterable[tuple[int, Sequence[bytes]]]
             frames = _parsed(body)
         except (LedgerError, pl.exceptions.PolarsError):
             continue  # whoever reads it will say what is wrong
-        write_columns(_columns(folder), path, frames)
+        write_columns(folder.hours.parent / COLUMNS, path, frames)
 
 
 def read_lines(folder: DataFolder, hour: int) -> list[bytes]:
@@ -62,18 +63,19 @@ def read_lines(folder: DataFolder, hour: int) -> list[bytes]:
     return list(_hours_in(day_file(folder, hour)).get(hour, []))
 
 
-def read_hours(folder: DataFolder, first_hour: int, end_hour: int) -> HourLines:
-    """Lines of hours [first_hour, end_hour). Errors: `LedgerError`."""
+def read_hours(folder: DataFolder, first_hour: int, end_hour: int, *, without: Sequence[str] = ()) -> HourLines:
+    """Lines of hours [first_hour, end_hour), D lines `without` some columns. Errors: `LedgerError`."""
     days = [day_file(folder, day * 24) for day in range(first_hour // 24, (end_hour + 23) // 24)]
-    there = [path for path in days if path.exists()]
-    known = dict(zip(there, digests(there), strict=True))
-    parts = [tuple(_frame([], names) for names in _FIELDS)]
-    for quick, run in groupby(there, lambda path: copied(_columns(folder), path, known[path])):
-        paths = list(run)
-        frames = read_columns(_columns(folder), {path: known[path] for path in paths}) if quick else None
-        parts += [_parsed(path.read_bytes()) for path in paths] if frames is None else [frames]
     within = pl.col("hour").is_between(first_hour, end_hour - 1)
-    return HourLines(*(pl.concat(of_kind).filter(within) for of_kind in zip(*parts, strict=True)))
+    device, parameter, late = _rows(folder, days, within, without)
+    return HourLines(device, parameter, late)
+
+
+def read_commits(folder: DataFolder, hours: Sequence[int]) -> pl.DataFrame:
+    """Device, hour and commitments of the D lines of these hours. Errors: `LedgerError`."""
+    days = sorted({day_file(folder, hour) for hour in hours})
+    others = [name for name in DEVICE_FIELDS if name not in ("device", "hour", *COMMITS)]
+    return _rows(folder, days, pl.col("hour").is_in(list(hours)), others, kinds=1)[0]
 
 
 def day_file(folder: DataFolder, hour: int) -> Path:
@@ -82,14 +84,30 @@ def day_file(folder: DataFolder, hour: int) -> Path:
     return folder.hours / year / month / f"{day}.csv"
 
 
-def _columns(folder: DataFolder) -> Path:
-    return folder.hours.parent / "columns"
+def _rows(folder: DataFolder, days: Sequence[Path], within: pl.Expr, without: Sequence[str], kinds: int = 3) -> Frames:
+    """The rows `within` of some day files in their order, of the first `kinds` kinds, from the copies where there are any."""
+    columns = folder.hours.parent / COLUMNS
+    there = [path for path in days if path.exists()]
+    known = dict(zip(there, digests(there), strict=True))
+    parts = [tuple(_frame([], names).drop(without, strict=False) for names in _FIELDS[:kinds])]
+    for quick, run in groupby(there, lambda path: copied(columns, path, known[path])):
+        paths = list(run)
+        copies = {path: known[path] for path in paths if quick}
+        frames = read_columns(columns, copies, within, without, kinds) if quick else None
+        if frames is None:
+            parsed = (_parsed(path.read_bytes())[:kinds] for path in paths)
+            parts += [tuple(f.filter(within).drop(without, strict=False) for f in of_day) for of_day in parsed]
+        else:
+            parts.append(frames)
+    return tuple(pl.concat(of_kind) for of_kind in zip(*parts, strict=True))
 
 
 def _parsed(body: bytes) -> Frames:
     """The lines of one file by kind."""
     raw: dict[int, list[bytes]] = {kind: [] for kind in b"DPL"}
     for line in body.splitlines():
+        if line[:1] not in (b"D", b"P", b"L"):
+            raise LedgerError(f"rollup/hours: 小时行应以 D、P 或 L 开头，发现 {line[:60]!r} (not an hour line)")
         raw[line[0]].append(line)
     return tuple(_frame(lines, names) for lines, names in zip(raw.values(), _FIELDS, strict=True))
 

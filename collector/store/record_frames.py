@@ -2,7 +2,8 @@
 
 In: rows whose cells are in the canonical form of docs/format/records.md. Out: one frame per kind, one row per key: text "" where
 empty; time: Int64 microseconds UTC; day: Date; integer: Int64; decimal: Int64 in millionths; money: Int64 in fen (分); flag: Boolean.
-Beside them `source` (first 16 hex of the delivery's SHA-256), `source_row` and `entered_us` (when the row was first accepted).
+Beside them `source` (first 16 hex of the delivery's SHA-256), `source_row` and `entered_us` (when the row was first accepted; of a batch:
+when its trial flag last became what it is, docs/format/records.md).
 """
 
 from __future__ import annotations
@@ -36,6 +37,22 @@ class RecordFrames:
         """The rows of a kind; an empty frame of the right columns when there are none."""
         found = self.frames.get(kind)
         return empty_frame(KINDS[kind]) if found is None else found
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFacts:
+    """What an import says beside its rows. kept_aside: kind -> rows in quarantine; batches: ids in the batch rows among them, as found.
+
+    replaced: (kind, key, column, before, after) of cells that were stated before.
+    """
+
+    rev: int
+    entered_us: int
+    actor: str
+    reason: str
+    kept_aside: Mapping[str, int] = field(default_factory=dict)
+    batches: tuple[str, ...] = ()
+    replaced: tuple[tuple[str, str, str, str, str], ...] = ()
 
 
 def schema(kind: Kind) -> dict[str, type[pl.DataType]]:

@@ -18,6 +18,7 @@ from collector.store.catalog import open_catalog
 from collector.store.schema import BASE, SERVER, tables_of
 
 LONG_KEY = ["device", "point", "source_us"]
+HOUR_US = 3_600_000_000
 VALUE_COLUMNS = [f"v_{t}" for t in ValueType]
 
 
@@ -27,18 +28,22 @@ def scan(
     devices: Sequence[str] | None = None,
     start_us: int | None = None,
     end_us: int | None = None,
+    hours: Sequence[int] | None = None,
     shape: str = "long",
     template_id: str | None = None,
 ) -> pl.LazyFrame:
     """Long: device, point, source_us, server_us, lag_us, outcome, quality, v_<type>…, hour; one row per distinct value.
 
-    Wide: one template's rows as stored (`template_id` needed when there are several), distinct. Window [start_us, end_us) of source time.
+    Wide: one template's rows as stored (`template_id` needed when there are several), distinct. Window [start_us, end_us) of source time,
+    and of it only some UTC hours since 1970 where `hours` names them: one pass over the files, however many there are.
     Receipt is source_us + lag_us; server_us is null where the protocol has none.
     """
     if shape not in ("long", "wide"):
         raise ValueError(f"shape: expected long or wide, found {shape!r}")
     sources = _sources(folder, template_id)
-    narrowed = {t: [_narrow(f, devices, start_us, end_us) for f in frames] for t, frames in sources.items()}
+    narrowed = {
+        t: [_of_hours(_narrow(f, devices, start_us, end_us), hours) for f in frames] for t, frames in sources.items()
+    }
     if shape == "wide":
         frames = [f for parts in narrowed.values() for f in parts]
         together = (
@@ -131,6 +136,13 @@ def _narrow(
     if end_us is not None:
         frame = frame.filter(pl.col("source_us") < end_us)
     return frame
+
+
+def _of_hours(frame: pl.LazyFrame, hours: Sequence[int] | None) -> pl.LazyFrame:
+    if hours is None:
+        return frame
+    spans = [pl.col("source_us").is_between(h * HOUR_US, (h + 1) * HOUR_US, closed="left") for h in hours]
+    return frame.filter(pl.any_horizontal(spans) if spans else pl.lit(value=False))
 
 
 def _long(frame: pl.LazyFrame, template: Template) -> pl.LazyFrame:

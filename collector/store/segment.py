@@ -21,16 +21,13 @@ import pyarrow.parquet as pq
 from adapters.batch import Template
 from collector.durable import fsync_folder
 from collector.store.encoding import choose_encodings, writer_options
+from collector.store.errors import StoreError
 from collector.store.schema import arrow_schema, is_optional
 
 ABOUT, TEMPLATE = b"plantproof", b"plantproof.template"
 ROW_GROUP_ROWS = 16_384  # of an open segment: small, so that a merge by device reads each row group about once
 SAMPLES = {"open": (1, 4096), "day": (2, None)}  # row groups on which encodings are tried, and how many rows of each
 ZSTD_LEVELS = {"open": (3, 3), "day": (9, 15)}  # of all columns; of texts that hardly repeat
-
-
-class StoreError(Exception):
-    """Stored rows that cannot be read as what they say they are (exit code 5)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,9 @@ SHEETS: dict[str, tuple[str, tuple[tuple[str, str, int], ...]]] = {
             ("条款", "article", 14),
             ("要求", "title", 26),
             ("门槛", "required", 16),
-            ("申报", "declared", 10),
-            ("实测", "seen", 10),
-            ("可证明", "proven", 10),
+            ("申报", "declared", 12),
+            ("实测", "seen", 18),
+            ("可证明", "proven", 18),
             ("判定", "verdict", 14),
             ("说明", "why", 40),
             ("还缺什么", "needs", 40),
@@ -41,10 +41,10 @@ SHEETS: dict[str, tuple[str, tuple[tuple[str, str, int], ...]]] = {
             ("指标", "metric", 30),
             ("范围", "scope", 10),
             ("申报", "declared", 12),
-            ("实测", "seen", 12),
-            ("可证明（下限）", "proven", 14),
+            ("实测", "seen", 18),
+            ("可证明（下限）", "proven", 18),
             ("比例（截断）", "percent", 12),
-            ("上限", "upper", 12),
+            ("上限", "upper", 18),
         ),
     ),
     "设备清单": (
@@ -199,7 +199,7 @@ def blank_workbook() -> bytes:
         sheet = book.create_sheet(title)
         sheet.append([heading for heading, _, _ in columns])
         sheet.append([f"{{{{ {table}.{column} }}}}" for _, column, _ in columns])
-        sheet.freeze_panes = "A2"
+        sheet.freeze_panes, sheet.print_title_rows = "A2", "1:1"
         for i, (_, _, width) in enumerate(columns, 1):
             sheet.column_dimensions[get_column_letter(i)].width = width
             sheet.cell(1, i).fill, sheet.cell(1, i).font = HEAD, Font(bold=True)

@@ -8,6 +8,7 @@ What the plant never entered is absent, so a form can list it as still to be fil
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timezone
@@ -20,6 +21,7 @@ from metrics.inputs import Excusing, Records
 from metrics.result import VERDICT_ZH
 
 Value = str | int | date
+UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 SIZE_ZH = {"large": "大型", "medium": "中型", "small": "小型", "micro": "微型"}
 Row = Mapping[str, "Cell"]
 
@@ -121,11 +123,11 @@ def _numbers(basis: Basis, result: Mapping[str, Any]) -> dict[str, Cell]:
     found = {
         f"{prefix}_numerator": Cell(result["lower"][0], f"{source}；可证明（下限）"),
         f"{prefix}_denominator": Cell(result["lower"][1], source),
-        f"{prefix}_percent": Cell(percent(result["lower"]), f"{source}；可证明（下限），截断不进位"),
-        f"{prefix}_seen": Cell(fraction(result["value"]), f"{source}；实测"),
+        f"{prefix}_percent": Cell(percent_of(result), f"{source}；可证明（下限），截断不进位"),
+        f"{prefix}_seen": Cell(shown(result, "value"), f"{source}；实测"),
     }
     if result["declared"]:
-        found[f"{prefix}_declared"] = Cell(fraction(result["declared"]), "台账所写")
+        found[f"{prefix}_declared"] = Cell(shown(result, "declared"), "台账所写")
     return found
 
 
@@ -136,9 +138,33 @@ def verdict_words(verdict: Mapping[str, Any]) -> str:
     return VERDICT_ZH[verdict["verdict"]]
 
 
+def printable(text: str) -> str:
+    """Without the control characters that neither a workbook nor a Word file can hold (XML 1.0 §2.2)."""
+    return UNPRINTABLE.sub("", text)
+
+
 def fraction(pair: Sequence[int]) -> str:
     """`12/17`."""
     return f"{pair[0]}/{pair[1]}"
+
+
+def shown(result: Mapping[str, Any], which: str) -> str:
+    """One number of a result as people read it: `12/17`, an amount in yuan, kilograms of coal per part; nothing to divide by is none."""
+    pair = result[which]
+    if pair is None:
+        return "—"
+    if result["unit"] == "ratio":
+        return fraction(pair)
+    if pair[1] == 0:
+        return "—"
+    if result["unit"] == "CNY":
+        return yuan(pair[0] * 100 // pair[1])
+    return f"{micro(pair[0] * 1_000_000 // pair[1])} 千克标准煤"
+
+
+def percent_of(result: Mapping[str, Any]) -> str:
+    """The proven percentage; an amount has none."""
+    return percent(result["lower"]) if result["unit"] == "ratio" else "—"
 
 
 def percent(pair: Sequence[int]) -> str:

@@ -14,7 +14,7 @@ from jinja2 import TemplateError, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from config.errors import ConfigError, Problem
-from evidence_api.forms.content import Content
+from evidence_api.forms.content import Content, printable
 
 
 def fill_document(template: bytes, content: Content, file: str) -> tuple[bytes, list[str]]:
@@ -28,9 +28,10 @@ def fill_document(template: bytes, content: Content, file: str) -> tuple[bytes, 
             unknown.append(str(self._undefined_name))
             return f"【待填：{self._undefined_name}】"
 
-    context: dict[str, Any] = {name: str(cell.value) for name, cell in content.fields.items()}
+    context: dict[str, Any] = {name: printable(str(cell.value)) for name, cell in content.fields.items()}
     context |= {
-        name: [{k: str(c.value) for k, c in row.items()} for row in rows] for name, rows in content.tables.items()
+        name: [{k: printable(str(c.value)) for k, c in row.items()} for row in rows]
+        for name, rows in content.tables.items()
     }
     environment = ImmutableSandboxedEnvironment(autoescape=True, undefined=ToFill)
     try:

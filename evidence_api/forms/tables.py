@@ -17,16 +17,18 @@ from evidence_api.forms.content import (
     Row,
     day_of,
     fields_of,
-    fraction,
     member_source,
     members_of,
     micro,
     moment_of,
-    percent,
+    percent_of,
+    shown,
     verdict_words,
     yes_words,
     yuan,
 )
+
+NEEDS_SHOWN = 8
 
 
 def content_of(basis: Basis) -> Content:
@@ -67,17 +69,22 @@ def _criteria(basis: Basis) -> list[Row]:
                 "title": Cell(c["title"], c["id"]),
                 "quote": Cell(c["quote"], c["article"]),
                 "required": Cell(c["required"] or "—", c["quote"]),
-                "declared": Cell(
-                    "、".join(fraction(r["declared"]) for r in results if r["declared"]) or "—", "台账所写"
-                ),
-                "seen": Cell("、".join(fraction(r["value"]) for r in results) or "—", source),
-                "proven": Cell("、".join(fraction(r["lower"]) for r in results) or "—", source),
+                "declared": Cell("、".join(shown(r, "declared") for r in results if r["declared"]) or "—", "台账所写"),
+                "seen": Cell("、".join(shown(r, "value") for r in results) or "—", source),
+                "proven": Cell("、".join(shown(r, "lower") for r in results) or "—", source),
                 "verdict": Cell(verdict_words(v), source),
                 "why": Cell(v["why"] or "—", source),
-                "needs": Cell("；".join(f"{name or i}：{why}" for i, name, why in v["needs"]) or "—", source),
+                "needs": Cell(_needs(v["needs"]), source),
             }
         )
     return rows
+
+
+def _needs(needs: Sequence[Sequence[str]]) -> str:
+    """What is missing, as much as a cell can show; the rest is one command away."""
+    words = "；".join(f"{name or i}：{why}" for i, name, why in needs[:NEEDS_SHOWN]) or "—"
+    left = len(needs) - NEEDS_SHOWN
+    return f"{words}；……共 {len(needs)} 项，全部见 plantproof check --why" if left > 0 else words
 
 
 def _metrics(basis: Basis) -> list[Row]:
@@ -85,11 +92,11 @@ def _metrics(basis: Basis) -> list[Row]:
         {
             "metric": Cell(f"{r['metric']} {TITLES[r['metric']]}"),
             "scope": Cell("全厂" if r["scope"] == "plant" else r["scope"].removeprefix("line:")),
-            "declared": Cell(fraction(r["declared"]) if r["declared"] else "—", "台账所写"),
-            "seen": Cell(fraction(r["value"]), basis.source_of(r)),
-            "proven": Cell(fraction(r["lower"]), basis.source_of(r)),
-            "percent": Cell(percent(r["lower"]), f"{basis.source_of(r)}；截断不进位"),
-            "upper": Cell(fraction(r["upper"]), basis.source_of(r)),
+            "declared": Cell(shown(r, "declared"), "台账所写"),
+            "seen": Cell(shown(r, "value"), basis.source_of(r)),
+            "proven": Cell(shown(r, "lower"), basis.source_of(r)),
+            "percent": Cell(percent_of(r), f"{basis.source_of(r)}；截断不进位"),
+            "upper": Cell(shown(r, "upper"), basis.source_of(r)),
         }
         for r in basis.report["results"]
     ]

@@ -53,6 +53,7 @@ def routes(sources: Sources) -> APIRouter:
         return Devices(as_of=_as_of(at), register_rev=at.register.rev, devices=_devices(at, sources.days(at)))
 
     _report_routes(router, sources)
+    _deadline_routes(router, sources)
     _pack_routes(router, sources)
     return router
 
@@ -93,6 +94,47 @@ def _report_routes(router: APIRouter, sources: Sources) -> None:
     def ratios(rules: Annotated[str, Query(max_length=NAME_MOST)] = "") -> Ratios:
         at = chosen(sources, rules)
         return Ratios(as_of=_as_of(at), ratios=at.report.body["results"] if at.report.body else [])
+
+
+def _deadline_routes(router: APIRouter, sources: Sources) -> None:
+    """What the child wrote beside the reports, byte for byte."""
+
+    @router.head("/deadlines", include_in_schema=False)
+    @router.get("/deadlines", response_class=Response)
+    def deadlines(rules: Annotated[str, Query(max_length=NAME_MOST)] = "") -> Response:
+        return Response(_deadlines(sources, rules, "json")[1], media_type="application/json")
+
+    @router.head("/deadlines.ics", include_in_schema=False)
+    @router.get("/deadlines.ics", response_class=Response)
+    def calendar(rules: Annotated[str, Query(max_length=NAME_MOST)] = "") -> Response:
+        instrument, raw = _deadlines(sources, rules, "ics")
+        name = f"deadlines-{instrument.replace('/', '-')}.ics"
+        said = {"content-disposition": f'attachment; filename="{name}"'}
+        return Response(raw, media_type="text/calendar", headers=said)
+
+    @router.head("/findings", include_in_schema=False)
+    @router.get("/findings", response_class=Response)
+    def findings() -> Response:
+        try:
+            return Response(sources.raw_findings(), media_type="application/json")
+        except OSError as err:
+            raise _not_yet("findings") from err
+
+
+def _deadlines(sources: Sources, rules: str, ending: str) -> tuple[str, bytes]:
+    """(instrument, bytes) of its deadlines. Errors: `ApiError`."""
+    instrument = chosen(sources, rules).report.find(rules)
+    if instrument is None:
+        raise _not_yet("deadlines")
+    try:
+        return instrument, sources.raw_deadlines(instrument, ending)
+    except (OSError, ValueError) as err:
+        raise _not_yet("deadlines", instrument) from err
+
+
+def _not_yet(what: str, where: str = "") -> ApiError:
+    words = "还没有算出 (not computed yet)"
+    return ApiError(404, "no_report", words, where or what, f"等首次计算结束，或运行 plantproof {what}")
 
 
 def _report(sources: Sources, instrument: str, level: str) -> bytes:
@@ -166,7 +208,7 @@ def _as_of(at: Snapshot) -> AsOf:
         ledger_size=at.ledger.size,
         newest_seal_hour=hour_text(seal.hour) if seal else None,
         report_size=at.report.size,
-        behind=seal is not None and at.report.older_than(seal.index),
+        behind=at.report.older_than(at.ledger.newest),
         running=at.report.running,
         problem=at.report.problem,
     )

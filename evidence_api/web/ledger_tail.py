@@ -50,6 +50,12 @@ class LedgerView:
     problem: str
     spans: tuple[Span, ...]
     register_rev: int = 0  # newest register leaf; a file without a leaf counts for nothing
+    entered: int = -1  # place of the newest leaf of records or documents
+
+    @property
+    def newest(self) -> int:
+        """Place of the newest entry that numbers are made of: a seal, records, a document; -1 for none."""
+        return max(self.entered, self.seal.index if self.seal else -1)
 
 
 class LedgerTail:
@@ -75,7 +81,9 @@ class LedgerTail:
             except (LedgerError, OSError, KeyError, TypeError, ValueError) as err:
                 problem = f"检查点不可信: {err}; 请运行 plantproof ledger verify"
         genesis = Entry.parse(self._genesis_line) if self._genesis_line else None
-        return LedgerView(self._size, genesis, self._seal, checkpoint, problem, tuple(self._spans), self._register_rev)
+        return LedgerView(
+            self._size, genesis, self._seal, checkpoint, problem, tuple(self._spans), self._register_rev, self._entered
+        )
 
     def _forget(self) -> None:
         self._offset = 0
@@ -84,6 +92,7 @@ class LedgerTail:
         self._seal: Seal | None = None
         self._spans: list[Span] = []
         self._register_rev = 0
+        self._entered = -1
 
     def _follow(self) -> None:
         path = self._ledger / ENTRIES
@@ -95,12 +104,14 @@ class LedgerTail:
         whole = fresh[: fresh.rfind(b"\n") + 1]
         newest: tuple[int, bytes] | None = None
         spans: list[Span] = []
-        register_rev = self._register_rev
+        register_rev, entered = self._register_rev, self._entered
         for index, line in enumerate(whole.splitlines(), self._size):
             if index == 0:
                 self._genesis_line = line
             elif b'"t":"register"' in line:
                 register_rev = Entry.parse(line).body["rev"]
+            elif b'"t":"records"' in line or b'"t":"document"' in line:
+                entered = index
             elif b'"t":"seal"' in line:
                 if b'"span":' in line:
                     spans.append(_span(line))
@@ -108,7 +119,7 @@ class LedgerTail:
                     newest = (index, line)
         if newest is not None:
             self._seal = _seal(*newest)
-        self._register_rev = register_rev
+        self._register_rev, self._entered = register_rev, entered
         self._spans += spans
         self._size += whole.count(b"\n")
         self._offset += len(whole)

@@ -6,13 +6,16 @@ In: a `Snapshot` and the days. Out: a dict for `overview.html`. Verdicts and int
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from evidence_api.web.clauses import headline, level_cards
 from evidence_api.web.days import Day
+from evidence_api.web.questions import question_values
 from evidence_api.web.ratios import ratio_rows
 from evidence_api.web.rule_book import instruments, rule_book
 from evidence_api.web.sources import STRIP_DAYS, Snapshot, last_day
+from evidence_api.web.standing import standing_values
 from evidence_api.web.strips import KIND_RULE, KIND_ZH, gaps_of, line_groups, month_ticks
 from evidence_api.web.wording import file_size, local_hour, local_minute, local_time, short_time
 
@@ -39,6 +42,8 @@ def overview_values(at: Snapshot, days: Mapping[str, Sequence[Day]], unreadable_
         "open_level": next((x.id for x in levels if x.verdict == "short"), levels[0].id if levels else ""),
         "ratios": ratios,
         "other_ratios": other_ratios,
+        "due": standing_values(at.report.deadlines, today(at)),
+        "asked": question_values(at.report.findings),
         **_strip_values(at, days),
         "seal": _seal(at),
         "ledger_size": at.ledger.size,
@@ -78,6 +83,11 @@ def _strip_values(at: Snapshot, days: Mapping[str, Sequence[Day]]) -> dict[str, 
     }
 
 
+def today(at: Snapshot) -> date:
+    """The plant's day now."""
+    return local_time(at.now_ms, at.offset_h).date()
+
+
 def _as_of(at: Snapshot) -> str:
     """T, the plant midnight at which the numbers end, and the part of the ledger they were made from."""
     if at.report.body is None:
@@ -89,9 +99,8 @@ def _as_of(at: Snapshot) -> str:
 def _report_state(at: Snapshot) -> str:
     if at.report.running:
         return "正在重算，片刻后刷新" if at.report.body else "首次计算中，本页会自动刷新"
-    seal = at.ledger.seal
-    if at.report.body and seal is not None and at.report.older_than(seal.index):
-        return "已有更新的封存，稍后重算"
+    if at.report.body and at.report.older_than(at.ledger.newest):
+        return "已有更新的封存或记录，稍后重算"
     return ""
 
 

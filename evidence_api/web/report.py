@@ -18,13 +18,23 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from metrics.report_json import FORMAT, INDEX, INDEX_FORMAT, report_path
+from metrics.report_json import (
+    DEADLINES_FORMAT,
+    FINDINGS,
+    FINDINGS_FORMAT,
+    FORMAT,
+    INDEX,
+    INDEX_FORMAT,
+    deadlines_path,
+    report_path,
+)
 
 REPORTS = "reports"
 TIMEOUT_S = 300.0
 RETRY_S = 60.0
 POLL_S = 5.0
-KEPT = 2  # parsed reports: the one on the page, and the one somebody else looks at
+KEPT = 6  # parsed files: report, deadlines and findings on the page, and what somebody else looks at
+DAY_US = 86_400_000_000
 # `check` exits 0 (bar met) or 3 (ran, below the bar): both are answers.
 ANSWERS = (0, 3)
 _REPORT_SHAPE = {
@@ -38,14 +48,17 @@ _REPORT_SHAPE = {
     "levels": list,
     "references": list,
 }
-_INDEX_SHAPE = {"day": str, "end_us": int, "size": int, "default": str, "instruments": list}
+_INDEX_SHAPE = {"day": str, "at_us": int, "end_us": int, "size": int, "default": str, "instruments": list}
+_DEADLINES_SHAPE = {"day": str, "size": int, "instrument": dict, "recorded": dict, "deadlines": list, "levels": list}
+_FINDINGS_SHAPE = {"day": str, "size": int, "raw_read": bool, "not_checked": list, "findings": list}
 
 
 @dataclass(frozen=True, slots=True)
 class ReportView:
     """`body` is None until a first run has ended, or where no such instrument was judged. `size`: ledger entries it was made from.
 
-    instruments: those of the index, the site's own first.
+    instruments: those of the index, the site's own first. at_us: the plant midnight the run took for now.
+    deadlines, findings: what the same run left beside the report; None where it did not.
     """
 
     body: dict[str, Any] | None
@@ -54,10 +67,17 @@ class ReportView:
     running: bool
     problem: str
     instruments: tuple[dict[str, Any], ...] = ()
+    at_us: int = 0
+    deadlines: dict[str, Any] | None = None
+    findings: dict[str, Any] | None = None
 
-    def older_than(self, seal_index: int) -> bool:
-        """True when the seal at that place in the ledger is not in these numbers."""
-        return self.size <= seal_index
+    def older_than(self, index: int) -> bool:
+        """True when the entry at that place in the ledger is not in these numbers."""
+        return index >= 0 and self.size <= index
+
+    def day_over(self, now_us: int) -> bool:
+        """True when the plant day of these numbers has ended: what was due in a day may be overdue."""
+        return bool(self.instruments) and now_us - self.at_us >= DAY_US
 
     def find(self, name: str) -> str | None:
         """The id of an instrument by id or by its last part (`SD25`); the site's own for an empty name."""
@@ -94,12 +114,17 @@ class ReportKeeper:
         try:
             index, written_ms = self._read(path, parse_index)
             found = tuple(index["instruments"])
-            view = replace(nothing, size=index["size"], written_ms=written_ms, instruments=found)
+            at_us, size = index["at_us"], index["size"]
+            view = replace(nothing, size=size, written_ms=written_ms, instruments=found, at_us=at_us)
             instrument = view.find(name)
             if instrument is None:
                 return view
             path = report_path(self._folder, instrument)
             body, written_ms = self._read(path, parse_report)
+            path = deadlines_path(self._folder, instrument)
+            view = replace(view, deadlines=self._beside(path, parse_deadlines))
+            path = self._folder / FINDINGS
+            view = replace(view, findings=self._beside(path, parse_findings))
         except FileNotFoundError:
             return nothing
         except (OSError, ValueError) as err:
@@ -109,6 +134,14 @@ class ReportKeeper:
     def raw(self, instrument: str) -> bytes:
         """The bytes of one report. Errors: OSError, ValueError."""
         return report_path(self._folder, instrument).read_bytes()
+
+    def raw_deadlines(self, instrument: str, ending: str = "json") -> bytes:
+        """The bytes of one instrument's deadlines, as JSON or as `ics`. Errors: OSError, ValueError."""
+        return deadlines_path(self._folder, instrument, ending).read_bytes()
+
+    def raw_findings(self) -> bytes:
+        """The bytes of the findings. Errors: OSError."""
+        return (self._folder / FINDINGS).read_bytes()
 
     async def follow(self, due: Callable[[], bool]) -> None:
         """Until cancelled: run the command whenever `due()` (asked on a worker thread) says so."""
@@ -138,6 +171,13 @@ class ReportKeeper:
         for old in [p for p in self._kept if p.name != INDEX][:-KEPT]:
             del self._kept[old]
         return kept[1], stamp[0] // 1_000_000
+
+    def _beside(self, path: Path, parse: Callable[[bytes], dict[str, Any]]) -> dict[str, Any] | None:
+        """What an older run did not write is not there; what cannot be read is an error."""
+        try:
+            return self._read(path, parse)[0]
+        except FileNotFoundError:
+            return None
 
     async def _run(self) -> str:
         """What went wrong; empty when nothing did."""
@@ -180,6 +220,16 @@ def parse_index(raw: bytes) -> dict[str, Any]:
 def parse_report(raw: bytes) -> dict[str, Any]:
     """A report, as far as this package depends on its shape. Errors: ValueError."""
     return _shaped(raw, FORMAT, _REPORT_SHAPE)
+
+
+def parse_deadlines(raw: bytes) -> dict[str, Any]:
+    """Deadlines of one instrument, as far as this package depends on their shape. Errors: ValueError."""
+    return _shaped(raw, DEADLINES_FORMAT, _DEADLINES_SHAPE)
+
+
+def parse_findings(raw: bytes) -> dict[str, Any]:
+    """The findings, as far as this package depends on their shape. Errors: ValueError."""
+    return _shaped(raw, FINDINGS_FORMAT, _FINDINGS_SHAPE)
 
 
 def _shaped(raw: bytes, wanted: str, shape: dict[str, type]) -> dict[str, Any]:

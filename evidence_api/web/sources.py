@@ -23,6 +23,7 @@ from evidence_api.web.report import ReportKeeper, ReportView
 from evidence_api.web.wording import local_time
 
 REST_US = 8_000_000
+RECORDS_PAUSE_US = 300_000_000  # records may come every minute, a run costs seconds of CPU
 STRIP_DAYS = 95  # the longest three calendar months are 92 days (GS25 第十二条(二): 稳定运行≥3个月)
 
 
@@ -59,17 +60,33 @@ class Sources:
         self._days = DayBook(folder.hours)
 
     def report_due(self) -> bool:
-        """A seal is newer than the report, and the ledger has rested: while history is being filled, numbers wait for its end."""
+        """A seal is newer than the report, its plant day is over, or records came and it is some minutes old; and the ledger has rested:
+        while history is being filled, numbers wait for its end.
+        """
+        now_us = self._clock.now_us()
         with self._lock:
-            ledger = self._ledger.read()
-            if ledger.seal is None or not self._keeper.view().older_than(ledger.seal.index):
+            ledger, report = self._ledger.read(), self._keeper.view()
+            if ledger.newest < 0:
+                return False
+            sealed = ledger.seal is not None and report.older_than(ledger.seal.index)
+            pause_us = RECORDS_PAUSE_US if report.size >= 0 else 0  # nothing yet: at once
+            entered = report.older_than(ledger.entered) and now_us - report.written_ms * 1000 >= pause_us
+            if not (sealed or entered or report.day_over(now_us)):
                 return False
             written_us = (self.folder.ledger / ENTRIES).stat().st_mtime_ns // 1000
-        return self._clock.now_us() - written_us >= REST_US
+        return now_us - written_us >= REST_US
 
     def raw_report(self, instrument: str) -> bytes:
         """The bytes of one instrument's report as the child wrote them. Errors: OSError, ValueError."""
         return self._keeper.raw(instrument)
+
+    def raw_deadlines(self, instrument: str, ending: str = "json") -> bytes:
+        """The bytes of one instrument's deadlines (`json`) or calendar (`ics`). Errors: OSError, ValueError."""
+        return self._keeper.raw_deadlines(instrument, ending)
+
+    def raw_findings(self) -> bytes:
+        """The bytes of the findings. Errors: OSError."""
+        return self._keeper.raw_findings()
 
     def snapshot(self, rules: str = "") -> Snapshot:
         """Everything but the strips. rules: the instrument whose report is wanted; the site's own by default."""

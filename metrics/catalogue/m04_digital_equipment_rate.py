@@ -70,7 +70,7 @@ def _sample_hours(inputs: Inputs, window: Window) -> dict[str, int]:
     """Hours with a good sample per device: a row of outcome ok or confirmed, and contact that is not Bad."""
     first, end = hours_of(window)
     good = (pl.col("hour") >= first) & (pl.col("hour") < end) & (pl.col("polls_ok") > 0) & (pl.col("covered") != 0)
-    hours = inputs.lines.device.select("device", "hour", "polls_ok", "covered").filter(good).group_by("device").len()
+    hours = inputs.lines.device.lazy().filter(good).group_by("device").len().collect(engine="streaming")
     return dict(zip(hours["device"].to_list(), hours["len"].to_list(), strict=True))
 
 

@@ -18,6 +18,7 @@ from config.plan import Item
 from config.points import Point
 from config.register import Register
 from metrics.arrivals import rows_of
+from metrics.fields import place_pairs
 from metrics.inputs import Inputs, in_service_at_end
 from metrics.members import ratio_of_members, without_register
 from metrics.minutes import FULL, Masks, by_day, count
@@ -27,7 +28,6 @@ from metrics.window import hours_of
 
 Coverages = dict[tuple[str, str | None], "_Coverage"]  # by device and key parameter; None: the device itself
 NO_DICTIONARY = "台账没有数据项表 item，无从计算 (the register has no data dictionary)"
-PointMasks = dict[tuple[str, str], tuple[list[int], list[int]]]  # (device, point) -> columns, covered masks
 
 
 def automatic_collection(inputs: Inputs) -> list[MetricResult]:
@@ -131,21 +131,6 @@ def _point(inputs: Inputs, item: Item) -> Point | None:
     return next((p for p in points.points if p.name == item.point), None) if points else None
 
 
-def _point_masks(inputs: Inputs) -> PointMasks:
-    """Covered minutes of the P lines of the dictionary's points over the window."""
-    first, end = hours_of(inputs.thirty_days)
-    wanted = [(x.device, x.point) for x in inputs.register.items if x.source == "point"]
-    pairs = pl.DataFrame(wanted, {"device": pl.String, "point": pl.String}, orient="row").unique()
-    found = (
-        inputs.lines.parameter.select("device", "hour", "point", "covered")
-        .filter((pl.col("hour") >= first) & (pl.col("hour") < end))
-        .join(pairs, on=["device", "point"], how="inner")
-        .group_by("device", "point")
-        .agg(pl.col("hour") - first, "covered")
-    )
-    return {(device, point): (hours, covered) for device, point, hours, covered in found.iter_rows()}
-
-
 def _coverages(inputs: Inputs, items: list[Item]) -> Coverages:
     """Of each point of the dictionary that the register of T knows; points that are not key parameters share their device's."""
     known = [x for x in items if x.source == "point" and x.device in inputs.register.device]
@@ -153,13 +138,18 @@ def _coverages(inputs: Inputs, items: list[Item]) -> Coverages:
     wanted = list(dict.fromkeys((device or "", p.name if p.key_parameter else None) for device, p in points))
     part = inputs.minutes.part(inputs.thirty_days, [device for device, _ in wanted])
     covered, unseen = part.covered, part.unseen
-    masks = _point_masks(inputs)
-    for row, (device, name) in enumerate(wanted):
-        if name is not None:  # a key parameter has its own P lines; an hour without one is unseen
-            watched = unseen[row].copy()
-            covered[row], unseen[row] = 0, FULL
-            columns, minutes = masks.get((device, name), ([], []))
-            covered[row, columns], unseen[row, columns] = np.array(minutes, np.uint64), watched[columns]
+    keyed = [
+        row for row, (_, name) in enumerate(wanted) if name is not None
+    ]  # have P lines; an hour without one is unseen
+    first, end = hours_of(inputs.thirty_days)
+    places, pair = place_pairs(
+        inputs.lines.parameter, [(d, name) for d, name in wanted if name is not None], first, end
+    )
+    lines = inputs.lines.parameter.select("hour", "covered")[places]
+    at = (np.array(keyed, np.int64)[pair], (lines["hour"] - first).to_numpy())
+    watched = unseen[at]
+    covered[keyed], unseen[keyed] = 0, FULL
+    covered[at], unseen[at] = lines["covered"].cast(pl.UInt64).to_numpy(), watched
     seen = covered | part.late
     left = part.owed & ~(unseen & ~seen)
     sums = [_minutes(x) for x in (covered & part.owed, seen & part.owed, part.owed, left)]

@@ -58,6 +58,7 @@ def _members(inputs: Inputs) -> dict[str, list[Member]]:
     there = pl.DataFrame(devices, {"device_id": pl.String, "line": pl.String}, orient="row")
     jobs = (
         inputs.records.frame("operations")
+        .select(*_KEY, "start", "program")
         .filter((pl.col("start") >= window.start_us) & (pl.col("start") < window.end_us))
         .join(there, on="device_id", how="inner", maintain_order="left")
         .with_row_index("job")

@@ -9,6 +9,7 @@ Source: GS25 第十二条(二) 历史数据可追溯; catalogue §4.1 M12.
 from __future__ import annotations
 
 import hashlib
+from bisect import insort
 
 import numpy as np
 import polars as pl
@@ -67,20 +68,21 @@ def _with_commits(inputs: Inputs, drawn: pl.DataFrame, hours: list[int]) -> pl.D
 
 def _draw(eligible: pl.DataFrame, seed: bytes) -> pl.DataFrame:
     """Up to 50 rows without replacement, in the order they are drawn; positions count in (device, hour) order."""
-    left = _in_order(eligible)
-    chosen = []
-    for i in range(min(CHALLENGES, len(left))):
+    names = eligible["device"].unique().sort().to_list()
+    ranks = eligible["device"].cast(pl.Enum(names)).to_physical().to_numpy()
+    ends = np.cumsum(np.bincount(ranks, minlength=len(names)))  # of each device's rows in that order
+    hours = eligible["hour"].to_numpy()
+    chosen, taken = [], list[int]()
+    for i in range(min(CHALLENGES, len(eligible))):
         digest = hashlib.sha256(seed + str(i).encode()).digest()
-        chosen.append(left.pop(int.from_bytes(digest[:8], "big") % len(left)))
+        place = int.from_bytes(digest[:8], "big") % (len(eligible) - i)  # among those not taken
+        for before in taken:
+            place += place >= before
+        insort(taken, place)
+        device = int(np.searchsorted(ends, place, side="right"))
+        rows = np.flatnonzero(ranks == device)
+        chosen.append(int(rows[np.argsort(hours[rows], kind="stable")][place - int(ends[device])]))  # from the end
     return eligible[chosen]
-
-
-def _in_order(eligible: pl.DataFrame) -> list[int]:
-    """Positions of the rows by (device, hour); devices are ranked first, so that each name is compared but a few times."""
-    names = eligible.select(pl.col("device").unique()).sort("device").with_row_index("rank")
-    ranks = eligible.select("device", "hour").join(names, on="device", how="left", maintain_order="left")
-    order: list[int] = np.lexsort((ranks["hour"].to_numpy(), ranks["rank"].to_numpy())).tolist()
-    return order
 
 
 def _recomputed(recompute: Recompute | None, hours: list[int]) -> dict[int, dict[str, list[str]]]:

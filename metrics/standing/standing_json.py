@@ -54,7 +54,9 @@ class Standing:
                 "awards": len(facts.awards),
                 "evaluations": len(facts.evaluations),
             },
-            "without_document": [[t.id, t.name, LEVEL_ZH.get(t.level, t.level)] for t in facts.titles if not t.document],
+            "without_document": [
+                [t.id, t.name, LEVEL_ZH.get(t.level, t.level)] for t in facts.titles if not t.document
+            ],
             "deadlines": [_deadline(d, day) for d in self.found],
             "levels": [_level(self, level.id, level.title) for level in rules.levels],
         }

@@ -15,7 +15,9 @@ from metrics.verdicts.evidence import Evidence
 
 READINGS = {"b": "口径 B（分母为产线全部生产装备）", "c": "口径 C（按工序计）"}
 TWINS = {"M01": "M02", "M02": "M01"}
-FROM_REGISTER = frozenset("M01 M02 M03 M04 M05 M06 M07 M08 M09 M14 M22 M23".split())
+FROM_REGISTER = frozenset(  # members, route or lines come from the register
+    "M01 M02 M03 M04 M05 M06 M07 M08 M09 M10 M11 M13 M14 M16 M17 M19 M20 M21 M22 M23 M25 M26 M27".split()
+)
 
 
 def doubts(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bound, ingest, limits, nist, reads, size, workload
+from benchmarks import bound, ingest, limits, nist, reads, rules, rules_plant, rules_sheet, size, workload
 from benchmarks.run import PARTS, RESULTS, Figure
 from collector.folder import open_folder
 from collector.store.lines import read_hours
@@ -86,7 +86,21 @@ def test_disk_limit_has_both_percentiles_in_order(tmp_path: Path) -> None:
 
 
 def test_kept_results_have_the_agreed_fields() -> None:
-    assert set(PARTS) == {"ingest", "size", "nist", "demo", "collect"}
+    assert set(PARTS) == {"ingest", "size", "nist", "demo", "collect", "rules"}
     if RESULTS.exists():
         kept = json.loads(RESULTS.read_text(encoding="utf-8"))
         assert all(set(f) == {x.name for x in fields(Figure)} for f in kept)
+
+
+def test_the_rules_part_measures_a_plant_of_its_kind(tmp_path: Path) -> None:
+    found = {f.name: f for f in rules.figures(tmp_path, rules_plant.Shape(lines=1, days=3), 40)}
+    assert found["register.errors_found"].value == rules_sheet.ERRORS
+    assert "0 quarantined" in found["records.import_rows_per_s"].method
+    agreed = {
+        "metrics.all_s",
+        "metrics.peak_mb",
+        "metrics.vs_single_pass",
+        "metrics.one_hour_ms",
+        "register.import_5000_s",
+    }
+    assert agreed <= found.keys()

@@ -14,9 +14,9 @@ from collector.folder import DataFolder
 from collector.maintain import maintain
 from collector.recompute import recompute_hour, recompute_hours, restore_lines
 from collector.store.catalog import open_catalog
+from collector.store.errors import StoreError
 from collector.store.lines import read_lines
 from collector.store.scan import scan
-from collector.store.segment import StoreError
 from tests.builders import FIRST_HOUR, HOUR_US, Driver, drive_hours, simple_register
 from tests.collector.plain_lines import lines_of_hour
 from tests.collector.random_plant import RandomPlant

@@ -23,9 +23,9 @@ from collector.folder import DataFolder
 from collector.ledger import log
 from collector.store.lines import read_hours
 from collector.store.scan import conflicts, scan
-from config.ruleset import load_ruleset
+from config.metric_names import TITLES
+from config.rulebook import load_ruleset
 from metrics.evaluate import evaluate
-from metrics.registry import METRICS
 from metrics.result import MetricResult
 from simulators.recordings import read_samples
 from tests.adapters.plant import free_port
@@ -99,7 +99,7 @@ def origins(folder: DataFolder, start_us: int, end_us: int) -> set[str]:
 
 def networked(folder: DataFolder, at_us: int) -> MetricResult:
     """M01 设备联网率 at a moment."""
-    report = evaluate(folder, load_ruleset("GS25", METRICS), at_us)
+    report = evaluate(folder, load_ruleset("GS25", TITLES), at_us)
     return next(r for r in report.results if r.metric == "M01")
 
 

@@ -53,7 +53,7 @@ def site(tmp_path: Path, ports: Ports) -> Path:
     assert done.returncode == 0, done.stderr
     register = tmp_path / "register.toml"
     register.write_text(register_toml(Story(date(2026, 11, 22)), 2, ports))
-    done = plantproof("register", "apply", str(register), "--reason", "首次建立", "--data", str(data))
+    done = plantproof("register", "apply", str(register), "--reason", "首次建立", "--yes", "--data", str(data))
     assert done.returncode == 0, done.stderr
     return tmp_path
 

@@ -106,7 +106,9 @@ def test_procedures_state_the_numbers_of_the_text(case: dict[str, Any], rules: R
 
 # Where the catalogue calls wished for what the text demands like its neighbours, the text wins: TJ 第五条(二)-(四) has the
 # grammar of (一) 实现…, and SD25 第九条(二) stands among the 基本条件 in one sentence with two hard ones.
-DEMANDED = frozenset("TJ-5-A-d TJ-5-E-a TJ-5-E-b TJ-5-E-c TJ-5-E-d TJ-5-E-e TJ-5-L-a TJ-5-L-b TJ-5-L-c SD25-9-2a".split())
+DEMANDED = frozenset(
+    "TJ-5-A-d TJ-5-E-a TJ-5-E-b TJ-5-E-c TJ-5-E-d TJ-5-E-e TJ-5-L-a TJ-5-L-b TJ-5-L-c SD25-9-2a".split()
+)
 
 
 @needs_catalogue

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from simulators.deliveries import records
+from simulators.story import Story
 from simulators.truth import write_truth
-from simulators.workshop import Ports, Story, records, register_toml
+from simulators.workshop import Ports, register_toml
 from tests.e2e.oracle import expect
 
 
@@ -30,3 +32,6 @@ def test_demo_is_one_machine_short_of_three_bars_on_any_day_of_the_year(today: d
     assert numbers["M11 line:L1"][0] == numbers["M11 line:L1"][1] - 2
     assert len(found["M13 plant"]["missing"]) == 9
     assert len(set(found["M13 plant"]["why"].values())) == 8  # two of the nine flaws are gaps of a key parameter
+    # three by USB stick, two not recorded, one answered too late: milling on L1; and, on L3, the batch without a program
+    short = {scope: numbers[f"M10 {scope}"][1] - numbers[f"M10 {scope}"][0] for scope in ("line:L1", "plant")}
+    assert short == {"line:L1": 6, "plant": 7}

@@ -24,10 +24,14 @@ from config.documents import Document
 from config.metric_names import TITLES
 from config.rulebook import load_shelf
 from config.settings import PlantTable
+from metrics.findings.finding import Finding
+from metrics.findings.findings_json import findings_json
 from metrics.instruments import DEFAULT, provincial
 from metrics.report import Report
 from metrics.report_files import write_reports
 from metrics.result import Bound, Member, MetricResult, Window
+from metrics.standing.facts import Award, Facts, Incident, Title
+from metrics.standing.standing_json import standing_of
 from metrics.verdicts.assess import Assessment, assess
 from metrics.verdicts.evidence import Evidence
 
@@ -72,6 +76,18 @@ MATURITY = Document(
     size_bytes=1,
     entered_us=0,
 )
+FACTS = Facts(
+    titles=(
+        Title("T1", "basic", "一号线<基础级>", date(2024, 2, 1), date(2027, 1, 31), "held", None, "", "", ""),
+        Title("T2", "scene", "智能排产", date(2025, 9, 20), None, "held", None, "", "D1", ""),
+    ),
+    incidents=(Incident("I1", "major_change", date(2026, 9, 10), "", False, None, ""),),
+    awards=(Award("W1", "scene", date(2025, 12, 1), 10_000_000),),
+)
+QUESTIONS = (
+    Finding("declared_differs", "申报的数从哪里来？", "与计算不同", ("指标", "申报"), (("M01", "7/7 <表三>"),), 1),
+    Finding("exclusion_late", "停机为什么事后才补？", "事后登记", ("序号",), tuple((str(i),) for i in range(8)), 60),
+)
 DEVICES = (
     ("CNC-01", "1#加工中心", "L1", True),
     ("CNC-02", "2#加工中心", "L1", True),
@@ -95,12 +111,19 @@ class Plant:
     def write_report(self, *, size: int | None = None, simulated: bool = True) -> dict[str, Any]:
         """`state/reports/` as `check --all --json-dir` would leave it; the report of the site's own instrument."""
         found = reports(self.folder, size, simulated)
-        write_reports(self.folder.state / "reports", found)
+        leave_reports(self.folder, self.folder.state / "reports", found, FACTS)
         return found[0].to_json()
 
     def line(self, device: str, hour: int, gap_s: int = 0, cause: str = "") -> str:
         """A D line."""
         return d_line(device, hour, gap_s, cause)
+
+
+def leave_reports(folder: DataFolder, where: Path, found: list[Report], facts: Facts) -> None:
+    """The reports, deadlines, calendars and findings of one run."""
+    standings = [standing_of(r.rules, r.day, facts, r.size) for r in found]
+    questions = findings_json(QUESTIONS, found[0].day, found[0].size, raw_read=False)
+    write_reports(where, found, standings, questions, folder.genesis["plant"])
 
 
 def build_plant(tmp_path: Path, origin_class: str = "simulated", days: int = DAYS) -> Plant:

@@ -228,7 +228,10 @@ async def test_openapi_lists_each_path_once(client: httpx.AsyncClient) -> None:
     reading = {path: methods for path, methods in body["paths"].items() if not path.startswith("/api/v1/records")}
     assert sorted(reading) == [
         "/api/v1/criteria",
+        "/api/v1/deadlines",
+        "/api/v1/deadlines.ics",
         "/api/v1/devices",
+        "/api/v1/findings",
         "/api/v1/health",
         "/api/v1/instruments",
         "/api/v1/packs",
@@ -252,6 +255,9 @@ async def test_reading_leaves_the_folder_as_it_was(client: httpx.AsyncClient, pl
         "/api/v1/instruments",
         "/api/v1/reports/CN-TJ/TJ?level=basic",
         "/?rules=SD22",
+        "/api/v1/deadlines?rules=SD22",
+        "/api/v1/deadlines.ics",
+        "/api/v1/findings",
         "/api/v1/devices",
         f"/api/v1/packs/{PACK}",
     ):

@@ -14,8 +14,7 @@ import pytest
 from evidence_api.web.app import create_app
 from evidence_api.web.report import ReportKeeper, check_command
 from evidence_api.web.sources import Sources
-from metrics.report_files import write_reports
-from tests.evidence_api.web.plant_folder import Plant, browser, reports
+from tests.evidence_api.web.plant_folder import FACTS, Plant, browser, leave_reports, reports
 
 EXAMPLE = "import os, sys, time; "
 
@@ -27,7 +26,7 @@ def child(code: str) -> tuple[str, ...]:
 @pytest.fixture
 def made(plant: Plant, tmp_path: Path) -> Path:
     """Reports as `check --all --json-dir` writes them, in a folder of their own."""
-    write_reports(tmp_path / "made", reports(plant.folder, 7, True))
+    leave_reports(plant.folder, tmp_path / "made", reports(plant.folder, 7, True), FACTS)
     return tmp_path / "made"
 
 

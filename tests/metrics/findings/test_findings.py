@@ -205,8 +205,160 @@ def test_rows_are_cut_and_the_count_says_so() -> None:
         "end": "2026-10-10 08:30:00",
         "good": 100,
     }
-    rows = [{**operation, "batch_id": f"B{i}"} for i in range(60)]
+    rows = [
+        {
+            **operation,
+            "batch_id": f"B{i}",
+            "start": f"2026-10-10 {8 + i // 12:02d}:{i % 12 * 5:02d}:00",
+            "end": f"2026-10-10 {8 + i // 12:02d}:{i % 12 * 5 + 4:02d}:00",
+        }
+        for i in range(60)
+    ]
     inputs = _plant({"id": "A", "capacity_per_h": "20"}, lines=[], records={"operations": rows})
     (found,) = _of(inputs, "beyond_capacity")
     assert (len(found.rows), found.count) == (50, 60)
     assert replace(found).to_json()["count"] == 60
+
+
+# --- cheats that keep a little distance
+
+
+def test_two_machines_read_from_one_controller_are_asked_about_though_the_polls_differ() -> None:
+    lines = []
+    for hour in range(200):
+        day, at = 10 + hour // 24, hour % 24
+        made = 20 + (hour * 37) % 41
+        for device, parts, ran in (("A", made, 3000), ("B", made + hour % 2, 3020), ("C", 20 + (hour * 29) % 43, 3000)):
+            start = f"2026-10-{day:02d}T{at:02d}:00+08:00"
+            ends = f"2026-10-{day + (at == 23):02d}T{(at + 1) % 24:02d}:00+08:00"
+            figures = {"run_s": ran, "stop_s": 3600 - ran, "unknown_s": 0, "output_delta": parts}
+            lines.append({"device": device, "from": start, "to": ends, **figures})
+    (found,) = _of(_plant({"id": "A"}, {"id": "B"}, {"id": "C"}, lines=lines), "identical_hours")
+    assert found.rows == (("A、B", "200"),)
+
+
+def test_machines_at_one_address_are_asked_about_and_templates_that_name_the_machine_are_not() -> None:
+    own = {"connection": {"protocol": "mqtt", "broker": "mqtt://b", "topic": "plant/{device}"}}
+    inputs = _plant({"id": "A"}, {"id": "B"}, {"id": "C", **own}, {"id": "D", **own}, lines=[])
+    (found,) = _of(inputs, "same_address")
+    assert found.rows == (("A、B", "2"),)
+    retired = _plant({"id": "A", "retired_at": "2026-02-01"}, {"id": "B"}, lines=[])
+    assert _of(retired, "same_address") == []
+
+
+def _running(*devices: str) -> Inputs:
+    lines = [_days(d, "2026-10-10", "2026-10-12", run_s=3600, stop_s=0, unknown_s=0) for d in devices]
+    return _plant(*({"id": d} for d in devices), lines=lines)
+
+
+def test_a_stream_copied_with_an_offset_in_time_is_asked_about_and_counters_are_not() -> None:
+    start = us("2026-10-10T00:00:00+08:00")
+    values = [f"{20 + (i * 37) % 23}.5" for i in range(120)]
+    stamps = [start + i * 10_000_000 + (i * 7919) % 900_000 for i in range(120)]
+    late = [at + 47_123_456 for at in stamps]
+    raw = _readings(("A", stamps, values), ("B", late[:100], values[20:]))
+    (found,) = _of(_running("A", "B"), "identical_streams", lambda _: raw)
+    assert found.rows == (("A.v、B.v", "120"),)
+    counters = [str(1000 + i) for i in range(120)]
+    honest = _readings(("A", stamps, counters), ("B", late, counters))
+    assert _of(_running("A", "B"), "identical_streams", lambda _: honest) == []
+
+
+@pytest.mark.parametrize(
+    ("jitter_us", "phase_us", "lost", "asked"),
+    [
+        (0, 0, (), True),
+        (0, 123_456, (), True),
+        (0, 0, (7, 40), True),
+        (900, 0, (), True),
+        (900, 123_456, (), False),
+        (9000, 0, (), False),
+    ],
+)
+def test_a_grid_stays_a_grid_with_a_lost_reading_or_a_tiny_jitter(
+    jitter_us: int, phase_us: int, lost: tuple[int, ...], asked: bool
+) -> None:
+    start = us("2026-10-10T00:00:00+08:00") + phase_us
+    stamps = [start + i * 10_000_000 + (i * 7919) % (jitter_us + 1) for i in range(120) if i not in lost]
+    raw = _readings(("A", stamps, [str(i) for i in range(len(stamps))]))
+    assert bool(_of(_running("A"), "perfect_grid", lambda _: raw)) is asked
+
+
+def test_a_register_edited_exactly_thirty_days_before_is_asked_about_and_one_before_that_is_not() -> None:
+    body = _body({"id": "A"})
+    for moment, asked in (("2026-10-02T00:00:00+08:00", True), ("2026-10-01T23:59:59+08:00", False)):
+        registers = [{"effective": m, "body": body} for m in ("2026-09-01T00:00:00+08:00", moment)]
+        assert (
+            bool(_of(inputs_of(vector_of({"at": T, "register": registers, "lines": []})), "register_edited")) is asked
+        )
+
+
+def test_a_machine_moved_to_another_line_shrinks_the_line_it_left() -> None:
+    def body(line: str) -> dict[str, Any]:
+        made = _body({"id": "A"}, {"id": "B", "line": line})
+        return made | {"line": [{"id": "L1", "name": "一线", "representative": True}, {"id": "L2", "name": "二线"}]}
+
+    registers = [
+        {"effective": "2026-07-01T00:00:00+08:00", "body": body("L1")},
+        {"effective": "2026-10-15T10:00:00+08:00", "body": body("L2")},
+    ]
+    (found,) = _of(inputs_of(vector_of({"at": T, "register": registers, "lines": []})), "denominator_shrank")
+    assert ("M05 生产装备数控化率", "line:L1", "2", "1") in found.rows
+
+
+@pytest.mark.parametrize(("numerator", "denominator", "asked"), [(0, 1, False), (0, 100, False), (9_000_000, 1, True)])
+def test_a_declared_amount_is_compared_as_an_amount(numerator: int, denominator: int, asked: bool) -> None:
+    item = ["I1", "L1", "equipment", "数控车床", "8000000.00"]
+    declared = {"metric": "M21", "scope": "line:L1", "numerator": numerator, "denominator": denominator, "form": "表 1"}
+    body = _body({"id": "A"}) | {"line": [{"id": "L1", "name": "一线", "representative": True}]}
+    register = {"effective": "2026-07-01T00:00:00+08:00", "body": body}
+    case = {"at": T, "register": register, "lines": [], "records": {"declarations": [declared], "investments": [item]}}
+    assert bool(_of(inputs_of(vector_of(case)), "declared_differs")) is asked
+
+
+def test_a_machine_that_was_not_heard_made_nothing_that_we_know_of() -> None:
+    lines = [
+        _days("A", "2026-10-01", "2026-10-02", output_delta=2),
+        _days("A", "2026-10-02", "2026-10-03", output_delta=0, minutes="none"),
+        _days("E", "2026-10-01", "2026-10-03", output_delta=10),
+    ]
+    assert _of(_plant({"id": "A"}, METER, lines=lines), "energy_without_output") == []
+
+
+def test_parts_made_while_the_meter_was_silent_accuse_nobody() -> None:
+    lines = [
+        {"device": "A", "from": "2026-10-01T00:00+08:00", "to": "2026-10-01T12:00+08:00", "output_delta": 5},
+        {"device": "E", "from": "2026-10-01T00:00+08:00", "to": "2026-10-01T12:00+08:00", "minutes": "none"},
+        {"device": "E", "from": "2026-10-01T12:00+08:00", "to": "2026-10-02T00:00+08:00", "output_delta": 0},
+    ]
+    assert _of(_plant({"id": "A"}, METER, lines=lines), "output_without_energy") == []
+
+
+def test_parts_that_only_the_records_know_of_need_energy_as_well() -> None:
+    operation = {
+        "batch_id": "B1", "process_id": "P1", "device_id": "A",
+        "start": "2026-10-10 08:10:00", "end": "2026-10-10 09:00:00", "good": 7,
+    }  # fmt: skip
+    lines = [_days(d, "2026-10-10", "2026-10-11", output_delta=0) for d in ("A", "E")]
+    (found,) = _of(
+        _plant({"id": "A"}, METER, lines=lines, records={"operations": [operation]}), "output_without_energy"
+    )
+    assert found.rows == (("L1", "2026-10-10", "7", "0"),)
+
+
+@pytest.mark.parametrize(
+    ("operations", "asked"),
+    [
+        ([("08:00", "08:00", 1)], True),  # no time at all
+        ([("08:00", "09:00", 15), ("08:00", "09:00", 15)], True),  # two batches at once, each possible alone
+        ([("08:00", "09:00", 20), ("09:00", "10:00", 20)], False),
+    ],
+)
+def test_batches_that_overlap_share_the_machines_time(operations: list[tuple[str, str, int]], asked: bool) -> None:
+    rows = [
+        {"batch_id": f"B{i}", "process_id": "P1", "device_id": "A", "good": good,
+         "start": f"2026-10-10 {start}:00", "end": f"2026-10-10 {end}:00"}
+        for i, (start, end, good) in enumerate(operations)
+    ]  # fmt: skip
+    inputs = _plant({"id": "A", "capacity_per_h": "20"}, lines=[], records={"operations": rows})
+    assert bool(_of(inputs, "beyond_capacity")) is asked
