@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bound, collecting, ingest, limits, nist, reads, size, tree_memory, workload
+from benchmarks import bound, collecting, ingest, limits, nist, reads, rules, size, tree_memory, workload
 from benchmarks.figure import Figure
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -190,6 +190,7 @@ PARTS: dict[str, Callable[[Path], list[Figure]]] = {
     "nist": nist_figures,
     "demo": demo_figures,
     "collect": collecting.figures,
+    "rules": rules.figures,
 }
 
 

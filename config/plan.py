@@ -68,7 +68,7 @@ class Item(Model):
 
 
 class SceneInstance(Model):
-    """场景实例: a scene as built here. `no` of the guide (智能制造典型场景参考指引): its 环节 follows from there. `ai`: uses a model (M19)."""
+    """场景实例: a scene as built here. `no` of the guide (智能制造典型场景参考指引) tells its 环节. `ai`: uses a model (M19)."""
 
     id: Id
     no: int = Field(ge=1, le=200)

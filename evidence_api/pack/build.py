@@ -15,6 +15,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 from collector.clock import Clock
@@ -23,18 +24,20 @@ from collector.ledger import log
 from collector.ledger.checkpoint import origin_of
 from collector.ledger.entry import Entry, LedgerError
 from collector.recompute import recompute_hours
-from collector.revisions import record_revision, registers
+from collector.record_revisions import imports
+from collector.register_revisions import registers
 from collector.store.lines import day_file
 from config.ruleset import RuleSet
 from evidence_api.pack.inputs import PackError, PackInputs, Request, ledger_root
-from evidence_api.pack.rules import read_rules, rules_json
+from evidence_api.pack.rules import RuleBook, read_rules, rules_json
 from evidence_api.pack.writer import BuiltPack, write_pack
 from evidence_api.verify.bag import PackJson, read_pack_json
 from evidence_api.verify.container import open_container
 from evidence_api.verify.findings import PackRefused
 from evidence_api.verify.lines import hour_number, hour_text
+from evidence_api.verify.records import WITHHELD_FILES
 from metrics.evaluate import evaluate
-from metrics.window import DAY_US, last_months
+from metrics.window import DAY_US, last_months, local_day
 
 LEAD_DAYS, MONTHS, HOUR_MS, HOUR_US = 7, 3, 3_600_000, 3_600_000_000
 NO_SEAL = "还没有封存的小时，无包可建 (no sealed hour yet)\n    → 让采集运行满一小时，或先 plantproof store maintain"
@@ -52,17 +55,18 @@ def build_pack(
     say: Say = lambda _: None,
 ) -> BuiltPack:
     """A new pack in `packs/`. `at_ms` None: the end of the newest sealed hour."""
-    raw, rules = read_rules(instrument, level)
+    book = read_rules(instrument, level)
     with _alone(folder):  # 1
         lines = log.read_lines(folder.ledger)
         entries = [Entry.parse(line) for line in lines]
         at = newest_sealed_ms(entries) if at_ms is None else at_ms
-        request = _request(folder, lines, instrument, level, at)
-        leaves = [] if _rules_known(entries, rules) else [_rules_leaf(rules, clock)]
+        request, day = _request(folder, lines, book.own, level, at)
+        rules = [book.shelf[i] for i in book.needed(day)]
+        leaves = [_rules_leaf(r, clock) for r in rules if not _rules_known(entries, r)]
         say("登记导出")
         size = folder.append(*leaves, request.intent(clock.now_us() // 1000, actor))  # 2
         say("计算指标")
-        inputs = read_inputs(folder, request, size, raw, rules)  # 3
+        inputs = read_inputs(folder, request, size, book)  # 3
         say("写包")
         built = write_pack(inputs, folder.packs)  # 4
         body = {"pack_id": built.pack_id, "manifest_sha256": built.manifest_sha256, "size_bytes": built.size_bytes}
@@ -70,16 +74,19 @@ def build_pack(
         return built
 
 
-def rebuild_pack(folder: DataFolder, pack: Path, target: Path) -> BuiltPack:
-    """The pack that `pack` claims to be, built again at its N and written to `target`. Appends nothing."""
+def rebuild_pack(folder: DataFolder, pack: Path, target: Path, rules: Path | None = None) -> BuiltPack:
+    """The pack that `pack` claims to be, built again at its N and written to `target`. `rules`: a file of the factory's own.
+
+    Appends nothing.
+    """
     stated = _stated(pack)
     body = stated.body
     instrument, level = stated.text("instrument"), stated.text("level")
-    raw, rules = read_rules(instrument, level)
-    if hashlib.sha256(raw).hexdigest() != stated.text("rules_sha256"):
-        raise PackError(
-            f"{pack.name}: 包按另一份规则生成，本程序所带的 {instrument} 已不同 (the rules have changed)", 7
-        )
+    book = read_rules(str(rules or instrument), level)
+    others = [i for i, d in body["rules"].items() if i not in book.raw or hashlib.sha256(book.raw[i]).hexdigest() != d]
+    if others or book.own != instrument:
+        named = "、".join(others) or instrument
+        raise PackError(f"{pack.name}: 包按另一份规则生成，本程序所带的 {named} 已不同 (the rules have changed)", 7)
     size, lines = body["ledger"]["size"], log.read_lines(folder.ledger)
     if len(lines) < size or ledger_root(lines[:size]) != body["ledger"]["root"]:
         raise PackError(f"{pack.name}: 不是由这个数据目录的账本导出的 (not from this ledger)", 6)
@@ -92,16 +99,16 @@ def rebuild_pack(folder: DataFolder, pack: Path, target: Path) -> BuiltPack:
         body["intent"]["size"],
         body["intent"]["root"],
     )
-    return write_pack(read_inputs(folder, request, size, raw, rules), target.parent, target.name)
+    return write_pack(read_inputs(folder, request, size, book), target.parent, target.name)
 
 
-def read_inputs(folder: DataFolder, request: Request, size: int, raw_rules: bytes, rules: RuleSet) -> PackInputs:
+def read_inputs(folder: DataFolder, request: Request, size: int, book: RuleBook) -> PackInputs:
     """Everything at ledger size N. Errors: `PackError` when the entry before N is not the request's intent."""
     lines = tuple(log.read_lines(folder.ledger)[:size])
     entries = [Entry.parse(line) for line in lines]
     if entries[-1].t != "pack_intent" or entries[-1].body["pack_id"] != request.pack_id:
         raise PackError(f"账本第 {size} 条不是本包的导出登记 (entry {size} is not this pack's intent)", 6)
-    report = evaluate(folder, rules, request.at_ms * 1000, size, recompute=_from_raw_rows)
+    report = evaluate(folder, book.rules, request.at_ms * 1000, size, recompute=_from_raw_rows, shelf=book.shelf)
     sealed = [hour_number(e.body["hour"]) for e in entries if e.t == "seal" and "span" not in e.body]
     first = max(min(sealed), (request.window_ms[0] * 1000 - LEAD_DAYS * DAY_US) // HOUR_US)
     revisions = registers(folder, size)
@@ -111,8 +118,7 @@ def read_inputs(folder: DataFolder, request: Request, size: int, raw_rules: byte
         seed=folder.log_seed,
         registers=tuple(_proven(folder.register / f"{r.rev:06d}.json", r.sha256) for r in revisions),
         records=_records(folder, entries, size),
-        rules_yaml=raw_rules,
-        rules_json=rules_json(rules),
+        rules={i: (book.raw[i], rules_json(book.shelf[i])) for i in book.needed(report.day)},
         report=report.to_json(),
         hours=(first, max(max(sealed) + 1, first)),
         lines_of=_Days(folder).lines,
@@ -146,15 +152,18 @@ def newest_sealed_ms(entries: list[Entry]) -> int:
     return (max(hours) + 1) * HOUR_MS
 
 
-def _request(folder: DataFolder, lines: list[bytes], instrument: str, level: str, at_ms: int) -> Request:
+def _request(folder: DataFolder, lines: list[bytes], instrument: str, level: str, at_ms: int) -> tuple[Request, date]:
+    """What is asked for, and the plant's day of it."""
     newest_sealed_ms([Entry.parse(line) for line in lines])
     revisions = registers(folder)
     in_force = [r for r in revisions if r.effective_us < at_ms * 1000] or revisions[:1]
     if not in_force:
         raise PackError("还没有设备台账 (no register)\n    → plantproof register apply 文件 --reason 事由", 3)
-    window = last_months(at_ms * 1000, MONTHS, in_force[-1].register.calendar.tz)
+    tz = in_force[-1].register.calendar.tz
+    window = last_months(at_ms * 1000, MONTHS, tz)
     span = (window.start_us // 1000, window.end_us // 1000)
-    return Request(level, instrument, at_ms, span, origin_of(lines[0]), len(lines), ledger_root(lines))
+    request = Request(level, instrument, at_ms, span, origin_of(lines[0]), len(lines), ledger_root(lines))
+    return request, local_day(at_ms * 1000, tz)
 
 
 def _rules_known(entries: list[Entry], rules: RuleSet) -> bool:
@@ -172,13 +181,14 @@ def _from_raw_rows(folder: DataFolder, hours: Sequence[int]) -> dict[int, list[s
 
 
 def _records(folder: DataFolder, entries: list[Entry], size: int) -> Mapping[str, bytes]:
-    newest = record_revision(folder, size)
-    leaves = [e.body for e in entries if e.t == "records"]
-    wanted = [b for b in leaves if b["kind"] == "exclusion" or (newest and b["rev"] == newest[0])]
+    """Of every import the accepted rows and what replaced stated cells, and every exclusion; what was refused stays at the plant."""
+    imports(folder, size)  # refuses imports of a version that did not accumulate
     return {
-        f"{b['rev']:06d}/{name}": _proven(folder.records / f"{b['rev']:06d}" / name, digest)
-        for b in wanted
-        for name, digest in b["files"].items()
+        f"{e.body['rev']:06d}/{name}": _proven(folder.records / f"{e.body['rev']:06d}" / name, digest)
+        for e in entries[:size]
+        if e.t == "records"
+        for name, digest in e.body["files"].items()
+        if name not in WITHHELD_FILES
     }
 
 

@@ -6,6 +6,7 @@ Refuses (`PackError`, exit 6): hour lines that do not have the root their seal s
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from collector.ledger.entry import Entry, canonical_json, strict_json
 from evidence_api.pack.inputs import DISCLOSURE, PackError, PackInputs, ledger_root
 from evidence_api.verify import bag
 from evidence_api.verify.evidence import Register, parse_register
-from evidence_api.verify.history import RECORDS, REGISTERS
+from evidence_api.verify.history import REGISTERS
 from evidence_api.verify.limits import LIMITS
 from evidence_api.verify.lines import (
     DEVICE_FIELDS,
@@ -27,7 +28,8 @@ from evidence_api.verify.lines import (
     hour_text,
     parse_device_hour,
 )
-from evidence_api.verify.tables import Gaps, changes_table, devices_table, packs_table
+from evidence_api.verify.records import RECORDS
+from evidence_api.verify.tables import Gaps, changes_table, devices_table, documents_table, packs_table
 
 
 def write_contents(inputs: PackInputs, stage: Path) -> dict[str, Any]:
@@ -42,13 +44,14 @@ def write_contents(inputs: PackInputs, stage: Path) -> dict[str, Any]:
     files = {
         bag.ENTRIES: b"".join(line + b"\n" for line in inputs.lines),
         bag.CHECKPOINT: sign_checkpoint(checkpoint, inputs.seed),
-        bag.RULES_YAML: inputs.rules_yaml,
-        bag.RULES: inputs.rules_json + b"\n",
         bag.RESULTS: canonical_json(inputs.report) + b"\n",
         bag.DEVICES: devices_table(registers, end_us),
         bag.CHANGES: changes_table(entries, registers[-1].tz),
         bag.PACKS: packs_table(entries, registers[-1].tz),
         bag.GAPS: gaps.table(),
+        bag.DOCUMENTS: documents_table(entries, registers[-1].tz),
+        **{bag.rules_file(i, "yaml"): raw for i, (raw, _) in inputs.rules.items()},
+        **{bag.rules_file(i, "json"): text + b"\n" for i, (_, text) in inputs.rules.items()},
         **{f"{REGISTERS}{i:06d}.json": raw for i, raw in enumerate(inputs.registers, 1)},
         **{f"{RECORDS}{name}": raw for name, raw in inputs.records.items()},
     }
@@ -139,7 +142,7 @@ def _pack_json(
         "mark": bag.MARKS[whole_origin(genesis["origin_class"], origins)],
         "level": request.level,
         "instrument": request.instrument,
-        "rules_sha256": inputs.report["instrument"]["sha256"],
+        "rules": {i: hashlib.sha256(raw).hexdigest() for i, (raw, _) in inputs.rules.items()},
         "at_ms": request.at_ms,
         "window": list(request.window_ms),
         "hours": [hour_text(h) for h in inputs.hours],

@@ -70,7 +70,8 @@ def ledger_root(lines: tuple[bytes, ...] | list[bytes]) -> str:
 @dataclass(frozen=True, slots=True, eq=False)
 class PackInputs:
     """lines: N ledger lines, the last one the intent. registers: canonical JSON of revision 1, 2, …
-    records: name under `data/records/` -> bytes. report: what `plantproof check --json` says at N.
+    records: name under `data/records/` -> bytes. rules: id of an instrument -> (exact YAML, canonical JSON), of the one applied under
+    and of all it adopts. report: what `plantproof check --json` says at N.
     hours: [first, end) to be opened. lines_of: the exact lines of a sealed hour, in order.
     """
 
@@ -79,8 +80,7 @@ class PackInputs:
     seed: bytes
     registers: tuple[bytes, ...]
     records: Mapping[str, bytes]
-    rules_yaml: bytes
-    rules_json: bytes
+    rules: Mapping[str, tuple[bytes, bytes]]
     report: Mapping[str, Any]
     hours: tuple[int, int]
     lines_of: Callable[[int], list[bytes]]

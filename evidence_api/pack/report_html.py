@@ -48,11 +48,12 @@ def report_page(body: Mapping[str, Any], report: Mapping[str, Any], rules: Mappi
     level = next((x["title"] for x in rules["levels"] if x["id"] == body["level"]), body["level"])
     parts = [
         f"<h1>智能工厂证据包报告</h1>{mark}",
-        _about(body, rules, level),
+        _about(body, report["instrument"], level),
         f"<h2>一、判定（{_t(level)}）</h2>{_verdicts(body, report, rules)}",
-        f"<h2>二、数字</h2>{_numbers(report)}",
-        f"<h2>三、各设备逐日状态（下限口径）</h2>{_strips(report)}",
-        f"<h2>四、本包不能证明</h2><ol>{''.join(f'<li>{_t(text)}</li>' for _, text in body['limits'])}</ol>",
+        f"<h2>二、引用的文件</h2>{_references(body, report)}",
+        f"<h2>三、数字</h2>{_numbers(report)}",
+        f"<h2>四、各设备逐日状态（下限口径）</h2>{_strips(report)}",
+        f"<h2>五、本包不能证明</h2><ol>{''.join(f'<li>{_t(text)}</li>' for _, text in body['limits'])}</ol>",
         f"<p><small>由 PlantProof {_t(body['program'])} 生成。本页供阅读，不作核验依据；以核验程序的复算为准。</small></p>{foot}",
     ]
     style = f"<style>{CSS.strip()}</style>"
@@ -62,11 +63,11 @@ def report_page(body: Mapping[str, Any], report: Mapping[str, Any], rules: Mappi
     return page.encode()
 
 
-def _about(body: Mapping[str, Any], rules: Mapping[str, Any], level: str) -> str:
+def _about(body: Mapping[str, Any], instrument: Mapping[str, Any], level: str) -> str:
     plant, ledger, counts = body["plant"], body["ledger"], body["counts"]
     rows = [
         ("企业", f"{plant['name']}（{plant['credit_code']}）{plant['site']}"),
-        ("申报", f"{level}，依据 {rules['title']} {rules['doc_no']}"),
+        ("申报", f"{level}，依据 {instrument['name']} {instrument['doc_no'] or ''}".rstrip()),
         ("证据窗口", f"{_time(body['window'][0])} 至 {_time(body['window'][1])}（前闭后开，北京时间）"),
         ("数据", f"{counts['devices']} 台设备，{counts['device_hours']:,} 个台时，{counts['seals']:,} 个小时封存"),
         ("包号", f"{body['pack_id']}，本账本第 {body['number']} 次导出"),
@@ -90,21 +91,43 @@ def _verdicts(body: Mapping[str, Any], report: Mapping[str, Any], rules: Mapping
     return f"<table>{head}{''.join(rows)}</table>"
 
 
+def _references(body: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    """What the adopted instruments come to at the level applied for."""
+    rows = []
+    for part in report["references"]:
+        instrument, words = part["instrument"], {x["id"]: x for x in part["levels"]}
+        level = words.get(body["level"])
+        word = VERDICTS[level["verdict"]] if level else "没有同一梯次"
+        counts = f"{level['total']} 条，达标 {level['met']} 条" if level else ""
+        name = f"<td>{_t(instrument['name'])}</td><td class=k>{_t(instrument['doc_no'] or '')}</td>"
+        rows.append(f"<tr>{name}<td class=k>{_t(word)}</td><td>{_t(counts)}</td></tr>")
+    head = "<tr><th>文件</th><th>文号</th><th>同级判定</th><th></th></tr>"
+    return f"<table>{head}{''.join(rows)}</table>" if rows else "<p>没有引用其他文件。</p>"
+
+
 def _numbers(report: Mapping[str, Any]) -> str:
     rows = []
     for r in report["results"]:
         scope = "全厂" if r["scope"] == "plant" else r["scope"].replace("line:", "产线 ")
-        cells = "".join(
-            f'<td class="n">{r[k][0]}/{r[k][1]}<br>{percent(tuple(r[k]))}</td>' for k in ("lower", "value", "upper")
-        )
+        cells = "".join(f'<td class="n">{_amount(r, k)}</td>' for k in ("lower", "value", "upper"))
         declared = f"{r['declared'][0]}/{r['declared'][1]}" if r["declared"] else ""
         name = f"{r['metric']} {TITLE_OF.get(r['metric'], '')}"
+        bar = _bar(r) if r["unit"] == "ratio" else ""
         rows.append(
-            f'<tr><td class=k>{_t(name)}</td><td class=k>{_t(scope)}</td><td class="n">{declared}</td>{cells}<td>{_bar(r)}</td></tr>'
+            f'<tr><td class=k>{_t(name)}</td><td class=k>{_t(scope)}</td><td class="n">{declared}</td>{cells}<td>{bar}</td></tr>'
         )
     bounds = "".join(f"<th class=n>{word}</th>" for word in ("申报", "下限", "实测", "上限"))
     head = f"<tr><th>指标</th><th>范围</th>{bounds}<th>0 – 100 %</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _amount(result: Mapping[str, Any], bound: str) -> str:
+    """A fraction with its percent; yuan cut to whole ones; another amount as the fraction it is."""
+    n, d = result[bound]
+    if result["unit"] == "CNY":
+        return f"{n // d:,} 元" if d else "—"
+    more = percent((n, d)) if result["unit"] == "ratio" else _t(result["unit"])
+    return f"{n}/{d}<br>{more}"
 
 
 def _bar(result: Mapping[str, Any]) -> str:

@@ -46,11 +46,11 @@ def write_pack(inputs: PackInputs, folder: Path, name: str | None = None) -> Bui
     stage.mkdir(parents=True)
     try:
         body = write_contents(inputs, stage)  # 1
-        rules = strict_json(inputs.rules_json)
+        rules = strict_json(inputs.rules[body["instrument"]][1])
         level = next(x["title"] for x in rules["levels"] if x["id"] == body["level"])
         write_file(stage, REPORT, report_page(body, inputs.report, rules))  # 2
         public_key = _public_key(inputs)
-        write_file(stage, "READ-ME-FIRST.txt", read_me(body, level, public_key))
+        write_file(stage, "READ-ME-FIRST.txt", read_me(body, level, inputs.report["instrument"]["name"], public_key))
         ledger = body["ledger"]
         tags = seal_bag(stage, inputs.log, body["pack_id"], ledger["root"], ledger["size"], inputs.seed)  # 3
         path = folder / (name or pack_name(inputs, body))

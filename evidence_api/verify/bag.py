@@ -20,35 +20,38 @@ from collector.ledger.entry import LedgerError, canonical_json, strict_json
 from evidence_api.verify.container import Container
 from evidence_api.verify.findings import PackRefused
 
-FORMAT, DISCLOSURE = "plantproof-pack/1", "L1"
+FORMAT, DISCLOSURE = "plantproof-pack/2", "L1"
 BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 TAG_FILES = ("READ-ME-FIRST.txt", "bag-info.txt", "bagit.txt", "manifest-sha256.txt")
 MANIFEST, TAG_MANIFEST = "manifest-sha256.txt", "tagmanifest-sha256.txt"
 PACK_JSON, RESULTS = "data/pack.json", "data/metrics/results.json"
-RULES_YAML, RULES = "data/criteria/rules.yaml", "data/criteria/rules.json"
+RULES = "data/rules/"
 DEVICE_HOURS, PARAMETER_HOURS, LATE_HOURS = (
     "data/rollups/device-hours.csv",
     "data/rollups/parameter-hours.csv",
     "data/rollups/late-hours.csv",
 )
-DEVICES, CHANGES, GAPS, PACKS = (
+DEVICES, CHANGES, DOCUMENTS, GAPS, PACKS = (
     "data/inventory/devices.csv",
     "data/inventory/changes.csv",
+    "data/inventory/documents.csv",
     "data/accounting/gaps.csv",
     "data/accounting/packs.csv",
 )
 ENTRIES, CHECKPOINT, REPORT = "data/ledger/entries.ndjson", "data/ledger/checkpoint", "data/report/report.html"
 SIGNATURE = "attest/pack.dsse.json"
 REQUIRED = (
-    *(PACK_JSON, RULES_YAML, RULES, RESULTS, DEVICE_HOURS, PARAMETER_HOURS, LATE_HOURS, DEVICES, CHANGES, GAPS, PACKS),
+    *(PACK_JSON, RESULTS, DEVICE_HOURS, PARAMETER_HOURS, LATE_HOURS, DEVICES, CHANGES, DOCUMENTS, GAPS, PACKS),
     *(ENTRIES, CHECKPOINT, REPORT, SIGNATURE, TAG_MANIFEST, *TAG_FILES),
 )
-_RECORD_NAMES = "batches|operations|lots|inspections|shipments"
+INSTRUMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}/[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_RECORD_NAME = "[a-z_]{1,32}"  # a kind of record, or replaced: what the leaf names decides (C-26)
 _MORE = re.compile(
-    rf"data/inventory/register/\d{{6}}\.json|data/records/\d{{6}}/(({_RECORD_NAMES})\.csv|exclusion\.json)|attest/[^/]+"
+    rf"data/inventory/register/\d{{6}}\.json|data/records/\d{{6}}/({_RECORD_NAME}\.csv|exclusion\.json)|attest/[^/]+|"
+    rf"data/rules/{INSTRUMENT.pattern}\.(yaml|json)"
 )
 MARKS = {"live": "", "simulated": "模拟数据·不得用于申报", "replay": "回放数据·不得用于申报"}
-_TEXT = ("format", "pack_id", "program", "origin_class", "mark", "level", "instrument", "rules_sha256", "disclosure")
+_TEXT = ("format", "pack_id", "program", "origin_class", "mark", "level", "instrument", "disclosure")
 _NUMBER = ("at_ms", "number")
 _MAPS = {
     "plant": {"name", "credit_code", "site"},
@@ -58,7 +61,10 @@ _MAPS = {
     "counts": {"devices", "device_hours", "parameter_hours", "late_lines", "seals", "spans", "commitments"},
 }
 DISCLOSED = ("ledger", "device-hours", "parameter-hours", "late-hours", "register", "records", "results", "rules")
-WITHHELD = ("presence-rows", "process-rows", "late-rows", "salts", "documents")
+WITHHELD = (
+    *("presence-rows", "process-rows", "late-rows", "salts"),
+    *("documents", "record-sources", "record-quarantine", "record-corrections"),
+)
 _LISTS = ("window", "hours", "disclosed", "withheld", "limits")
 TITLES = {
     "A-03": "BagIt 声明与载荷计数",
@@ -132,7 +138,7 @@ def read_pack_json(pack: Container) -> PackJson:
     """A-07."""
     _need(pack, "A-07", PACK_JSON)
     body = read_json(pack, PACK_JSON, "A-07", TITLES["A-07"])
-    known = {*_TEXT, *_NUMBER, *_MAPS, *_LISTS}
+    known = {*_TEXT, *_NUMBER, *_MAPS, *_LISTS, "rules"}
     if not isinstance(body, dict) or set(body) != known:
         found = sorted(set(body) ^ known) if isinstance(body, dict) else type(body).__name__
         raise _refused("A-07", f"字段不符: {found}")
@@ -141,6 +147,7 @@ def read_pack_json(pack: Container) -> PackJson:
     wrong += [k for k in _LISTS if not isinstance(body[k], list)]
     wrong += [k for k, kind in (("window", int), ("hours", str)) if _is_not_pair(body[k], kind)]
     wrong += [k for k, v in (("disclosed", DISCLOSED), ("withheld", WITHHELD)) if body[k] != list(v)]
+    wrong += ["rules"] if _are_not_rules(body["rules"], body["instrument"]) else []
     wrong += ["limits"] if any(_is_not_pair(x, str) for x in body["limits"]) else []
     if wrong or not _inner_types(body):
         raise _refused("A-07", f"字段类型或内容不符: {wrong}")
@@ -149,6 +156,11 @@ def read_pack_json(pack: Container) -> PackJson:
     if body["format"] != FORMAT:
         raise _refused("A-07", f"应为 {FORMAT}, 实为 {body['format']}")
     return PackJson(body)
+
+
+def rules_file(instrument: str, form: str) -> str:
+    """Where an instrument stands; form: yaml, json."""
+    return f"{RULES}{instrument}.{form}"
 
 
 def read_json(pack: Container, name: str, code: str, title: str) -> Any:
@@ -167,6 +179,16 @@ def _inner_types(body: dict[str, Any]) -> bool:
     texts = [*body["plant"].values(), body["ledger"]["log"], body["ledger"]["root"], body["intent"]["root"]]
     numbers = [*body["counts"].values(), *body["origins"].values(), body["ledger"]["size"], body["intent"]["size"]]
     return all(isinstance(t, str) for t in texts) and all(type(n) is int and n >= 0 for n in numbers)
+
+
+def _are_not_rules(value: Any, own: Any) -> bool:
+    """True unless it is a map from ids of instruments to SHA-256, the one applied under among them."""
+    if not isinstance(value, dict) or own not in value:
+        return True
+    return any(
+        not INSTRUMENT.fullmatch(i) or not isinstance(d, str) or not re.fullmatch("[0-9a-f]{64}", d)
+        for i, d in value.items()
+    )
 
 
 def _is_not_pair(value: Any, kind: type) -> bool:

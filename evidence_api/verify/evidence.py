@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
-from evidence_api.verify.lines import DeviceHour, Hour
+from evidence_api.verify.lines import DeviceHour, Hour, ParameterHour
 
 HOUR_US, MINUTE_US, DAY_US = 3_600_000_000, 60_000_000, 86_400_000_000
 FAR_US = 253_402_300_799_000_000
@@ -32,6 +32,7 @@ class Device:
     line: str
     process: str
     production: bool
+    digital: bool
     nc: bool
     major: bool  # major_nc or machining_centre
     controller: str
@@ -78,17 +79,37 @@ class Exclusion:
     entered_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """材料 as its leaf states it; days None where none was given. The file itself is not in a pack."""
+
+    id: str
+    kind: str
+    name: str
+    issued: date | None
+    until: date | None
+    level: int | None
+    years: tuple[int, ...]
+    criteria: tuple[str, ...]
+    entered_us: int
+
+    def valid_on(self, day: date) -> bool:
+        """Issued on or before the day, where it says so, and not expired."""
+        return (self.issued is None or self.issued <= day) and (self.until is None or day <= self.until)
+
+
 @dataclass(slots=True)
 class Evidence:
     """Lines by device and hour. Built by `add_hour` while the walk passes, read-only afterwards."""
 
     registers: list[Register]
     exclusions: list[Exclusion]
-    records: dict[str, list[dict[str, str]]] | None
+    records: dict[str, list[dict[str, str]]] | None  # kind -> merged rows of canonical text, and `entered_us`
     origin_class: str
     root: bytes  # of the checkpoint
+    documents: list[Document] = field(default_factory=list)  # by id
     devices: dict[str, dict[int, DeviceHour]] = field(default_factory=dict)
-    parameters: dict[tuple[str, str], dict[int, tuple[int, int]]] = field(default_factory=dict)  # covered, ok
+    parameters: dict[tuple[str, str], dict[int, ParameterHour]] = field(default_factory=dict)  # by device and point
     late: dict[str, dict[int, list[tuple[int, int]]]] = field(default_factory=dict)  # source hour -> (hour, minutes)
     down: dict[int, list[tuple[int, int]]] = field(default_factory=dict)  # seconds of the hour, by hour
     hour_rev: dict[int, int] = field(default_factory=dict)
@@ -99,7 +120,7 @@ class Evidence:
             self.devices.setdefault(d.device, {})[hour.hour] = d
             self.hour_rev[hour.hour] = d.register_rev
         for p in hour.parameters:
-            self.parameters.setdefault((p.device, p.point), {})[hour.hour] = (p.covered, p.ok)
+            self.parameters.setdefault((p.device, p.point), {})[hour.hour] = p
         for late in hour.late:
             found = self.late.setdefault(late.device, {}).setdefault(late.source_hour, [])
             found.append((late.hour, late.minutes))
@@ -132,10 +153,19 @@ def _device(d: dict[str, Any], tz: timezone, sets: dict[str, Any]) -> Device:
 
     points = sets[d["points"]]["point"] if d.get("points") else []
     return Device(
-        *(d["id"], d["name"], d["line"], d.get("process") or "", d.get("production", True), d.get("nc", False)),
-        d.get("major_nc", False) or d.get("machining_centre", False),
-        *(d.get("controller", ""), d.get("connection") is not None, tuple(points), midnight(d["in_service_from"])),
-        midnight(d["retired_at"]) if d.get("retired_at") else FAR_US,
+        id=d["id"],
+        name=d["name"],
+        line=d["line"],
+        process=d.get("process") or "",
+        production=d.get("production", True),
+        digital=d.get("digital", False),
+        nc=d.get("nc", False),
+        major=d.get("major_nc", False) or d.get("machining_centre", False),
+        controller=d.get("controller", ""),
+        connected=d.get("connection") is not None,
+        points=tuple(points),
+        from_us=midnight(d["in_service_from"]),
+        to_us=midnight(d["retired_at"]) if d.get("retired_at") else FAR_US,
     )
 
 

@@ -55,6 +55,7 @@ class Number:
 class Findings:
     """Everything one verification found. `origin` and `grade` are empty where the pack could not be read so far.
 
+    recomputed: made again here; not_recomputed: what the plant computed and nobody here has.
     origin: the worst of genesis and opened lines (simulated, replay, live). verdicts: (criterion, verdict, why).
     """
 
@@ -62,6 +63,7 @@ class Findings:
     origin: str = ""
     grade: str = ""
     recomputed: tuple[Number, ...] = ()
+    not_recomputed: tuple[Number, ...] = ()
     verdicts: tuple[tuple[str, str, str], ...] = ()
     unopened: tuple[str, ...] = ()
     not_proven: tuple[str, ...] = ()
@@ -91,6 +93,7 @@ class Findings:
             "facts": dict(self.facts),
             "steps": [{"code": s.code, "outcome": s.outcome, "title": s.title, "found": s.found} for s in self.steps],
             "recomputed": [n.to_json() for n in self.recomputed],
+            "not_recomputed": [n.to_json() for n in self.not_recomputed],
             "verdicts": [{"criterion": c, "verdict": v, "why": w} for c, v, w in self.verdicts],
             "unopened": list(self.unopened),
             "not_proven": list(self.not_proven),

@@ -7,17 +7,14 @@ C-23 the last entry is this pack's intent, and the pack id follows from ledger, 
 C-24 hours are sealed one after the other, each once; a span leaf stands for the hours it names
 C-25 each register revision in the pack has the bytes its leaf names, none is missing, and revisions count from 1; each takes
      effect when it was entered, after every hour that was sealed before it, and after the one before it
-C-26 the newest records import and every exclusion have the bytes their leaves name; no others are in the pack; an exclusion was
-     entered when its leaf was, after every hour that was sealed before it
+(C-26, records: records.py)
 
 In: a `Container` and `PackJson`. Out: `History`, which the lines are then held against (`sealed.py`).
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -26,19 +23,18 @@ from collector.ledger import merkle
 from collector.ledger.entry import Entry, LedgerError, canonical_json, strict_json
 from evidence_api.verify.bag import ENTRIES, PackJson
 from evidence_api.verify.container import Container
-from evidence_api.verify.evidence import Exclusion, Register, parse_register
+from evidence_api.verify.evidence import Register, parse_register
 from evidence_api.verify.findings import PackRefused
 from evidence_api.verify.lines import hour_number
 
-REGISTERS, RECORDS, EXCLUSION = "data/inventory/register/", "data/records/", "exclusion.json"
-RECORD_FILES = ("batches.csv", "inspections.csv", "lots.csv", "operations.csv", "shipments.csv")
+REGISTERS = "data/inventory/register/"
 TITLES = {
     "C-21": "账本每一条都是规范写法",
     "C-22": "账本的 RFC 6962 根与检查点一致",
     "C-23": "导出登记与包号",
     "C-24": "逐小时封存，不缺不重",
     "C-25": "设备台账各版与其登记一致",
-    "C-26": "生产记录与停机豁免与其登记一致",
+    "C-26": "生产记录、停机豁免、材料与其登记一致",
 }
 
 
@@ -157,7 +153,7 @@ def read_seals(ledger: Ledger) -> tuple[dict[int, Seal], list[tuple[int, int]], 
 def read_registers(pack: Container, ledger: Ledger) -> list[Register]:
     """C-25."""
     found: list[Register] = []
-    earliest_ms = _sealed_ends_ms(ledger)
+    earliest_ms = sealed_ends_ms(ledger)
     for number, (index, entry) in enumerate(ledger.of("register"), 1):
         name = f"{REGISTERS}{number:06d}.json"
         if entry.body["rev"] != number or name not in pack.entries:
@@ -180,32 +176,6 @@ def read_registers(pack: Container, ledger: Ledger) -> list[Register]:
     return found
 
 
-def read_records(
-    pack: Container, ledger: Ledger
-) -> tuple[dict[str, list[dict[str, str]]] | None, list[Exclusion], str]:
-    """C-26. Out: rows by file, or None without an import; exclusions; what to print."""
-    leaves = [e.body for _, e in ledger.of("records")]
-    revisions = [b["rev"] for b in leaves]
-    if revisions != list(range(1, len(revisions) + 1)):
-        raise _refused("C-26", "记录与豁免的版次应从 1 起逐一增加")
-    imports = [b for b in leaves if b["kind"] == "import"]
-    wanted = [*imports[-1:], *(b for b in leaves if b["kind"] == "exclusion")]
-    names = {f"{RECORDS}{b['rev']:06d}/{f}": digest for b in wanted for f, digest in b["files"].items()}
-    there = {n for n in pack.names if n.startswith(RECORDS)}
-    if there != set(names):
-        raise _refused("C-26", f"与登记不符的文件: {', '.join(sorted(there ^ set(names))[:5])}")
-    for name, digest in names.items():
-        if pack.sha256(name) != digest:
-            raise _refused("C-26", f"{name} 与登记的 SHA-256 不符")
-    excluded = _exclusions(pack, ledger)
-    if not imports:
-        return None, excluded, f"未导入生产记录；停机豁免 {len(excluded)} 项"
-    if set(imports[-1]["files"]) != set(RECORD_FILES):
-        raise _refused("C-26", "生产记录应为五个 CSV")
-    rows = {f: _rows(pack.read(f"{RECORDS}{imports[-1]['rev']:06d}/{f}")) for f in RECORD_FILES}
-    return rows, excluded, f"批次 {len(rows['batches.csv'])} 个，停机豁免 {len(excluded)} 项"
-
-
 def _seal(index: int, body: dict[str, Any]) -> Seal:
     sums = body["sums"]
     root = body["root"]
@@ -226,7 +196,7 @@ def _seal(index: int, body: dict[str, Any]) -> Seal:
     )
 
 
-def _sealed_ends_ms(ledger: Ledger) -> list[int]:
+def sealed_ends_ms(ledger: Ledger) -> list[int]:
     """For each entry, the end of the newest hour that was sealed before it: nothing entered later can say it was there."""
     found, newest = [], 0
     for entry in ledger.entries:
@@ -235,35 +205,6 @@ def _sealed_ends_ms(ledger: Ledger) -> list[int]:
             span = entry.body.get("span")
             newest = max(newest, (hour_number(span[1]) if span else hour_number(entry.body["hour"]) + 1) * 3_600_000)
     return found
-
-
-def _exclusions(pack: Container, ledger: Ledger) -> list[Exclusion]:
-    found = []
-    earliest_ms = _sealed_ends_ms(ledger)
-    for index, entry in ledger.of("records"):
-        if entry.body["kind"] == "exclusion":
-            body = strict_json(pack.read(f"{RECORDS}{entry.body['rev']:06d}/{EXCLUSION}"))
-            if body["entered_ms"] != entry.at_ms or entry.at_ms < earliest_ms[index]:
-                raise _refused("C-26", f"{body['id']}: 登记时刻不是账本所记，或早于其前已封存的小时 (倒签, back-dated)")
-            found.append(_exclusion(body))
-    return found
-
-
-def _exclusion(body: Any) -> Exclusion:
-    times = (body[k] * 1000 for k in ("from_ms", "to_ms", "entered_ms"))
-    return Exclusion(body["id"], frozenset(body["devices"]), *times)
-
-
-def _rows(raw: bytes) -> list[dict[str, str]]:
-    """A CSV as handed in: UTF-8 with or without BOM, else GB18030 (docs/format/records.md)."""
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("gb18030")
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header = [c.strip() for c in next(lines, [])]
-    kept = [[c.strip() for c in cells] for cells in lines if any(c.strip() for c in cells)]
-    return [dict(zip(header, cells, strict=True)) for cells in kept]
 
 
 def _refused(code: str, found: str) -> PackRefused:

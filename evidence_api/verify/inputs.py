@@ -6,14 +6,14 @@ In: what earlier steps left. Out: (value, text to print) for one step; facts and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any, TypeVar
 
 from collector.ledger.checkpoint import origin_of
-from evidence_api.verify import bag, history, recount, sealed, signature
+from evidence_api.verify import bag, history, instruments, judged, records, recount, report_head, sealed, signature
 from evidence_api.verify.container import Container
-from evidence_api.verify.evidence import Evidence, Exclusion, Register
+from evidence_api.verify.evidence import Document, Evidence, Exclusion, Register
 from evidence_api.verify.findings import PackRefused
 from evidence_api.verify.obligation import Obligation
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 SLOW_S = 300  # a longer polling interval is said aloud: what happens between two polls nobody sees
 
 Identity = tuple[bytes, str]  # public key, log name
-Records = tuple[dict[str, list[dict[str, str]]] | None, list[Exclusion]]
+Records = tuple[records.Rows | None, list[Exclusion], list[Document]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +94,19 @@ def registers_of(pack: Container, ledger: history.Ledger) -> tuple[list[Register
 
 def records_of(pack: Container, ledger: history.Ledger) -> tuple[Records, str]:
     """C-26."""
-    rows, excluded, text = history.read_records(pack, ledger)
-    return (rows, excluded), text
+    rows, excluded, held, text = records.read_records(pack, ledger)
+    return (rows, excluded, held), text
 
 
 def evidence_of(
-    ledger: history.Ledger | None, registers: list[Register] | None, records: Records | None, root: str | None
+    ledger: history.Ledger | None, registers: list[Register] | None, read: Records | None, root: str | None
 ) -> Evidence | None:
     """What C-27 fills."""
-    if ledger is None or registers is None or records is None or root is None:
+    if ledger is None or registers is None or read is None or root is None:
         return None
     try:
-        return Evidence(registers, records[1], records[0], ledger.genesis["origin_class"], bytes.fromhex(root))
+        rows, excluded, held = read
+        return Evidence(registers, excluded, rows, ledger.genesis["origin_class"], bytes.fromhex(root), held)
     except ValueError:
         return None
 
@@ -127,8 +128,8 @@ def read_report(
     pack: Container, stated: bag.PackJson, obligation: Obligation, ledger: history.Ledger
 ) -> tuple[dict[str, Any], str]:
     """E-49."""
-    report = bag.read_json(pack, bag.RESULTS, "E-49", recount.HEAD)
-    return report, recount.check_head(report, stated, obligation, ledger)
+    report = bag.read_json(pack, bag.RESULTS, "E-49", report_head.HEAD)
+    return report, report_head.check_head(report, stated, obligation, ledger)
 
 
 def compare_tables(pack: Container, ledger: history.Ledger, shown: Shown) -> str:
@@ -167,13 +168,26 @@ def unopened_parts(stated: bag.PackJson | None, opened: sealed.Opened | None) ->
     ]
     if opened.unopened:
         found.append(f"窗口以外 {opened.unopened:,} 个小时的封存未开封")
-    return (*found, "report.html、READ-ME-FIRST.txt、各项名称、备注、豁免说明与批次缺口的具体所在供人阅读，未逐字比对")
+    found.append("材料原件、导入的原始文件、被隔离的行与写法更正留在企业，账本有各自的 SHA-256")
+    return (
+        *found,
+        "report.html、READ-ME-FIRST.txt、各项名称、备注、豁免说明与批次缺口的具体所在，以及判定的要求、缘由、缺项、提醒各段文字供人阅读，未逐字比对",
+    )
 
 
 def _days(shown: Shown) -> list[str]:
     """First day of the three months and the day after the last, in plant time."""
     o = shown.obligation
     return [datetime.fromtimestamp(us // 1_000_000, UTC).astimezone(o.tz).date().isoformat() for us in o.last_months(3)]
+
+
+def name_of(pack: Container, stated: bag.PackJson, shown: Shown) -> str:
+    """The instrument's name with its standing, from the rules in the pack; empty when they cannot be read."""
+    try:
+        rules = judged.read_shelf(pack, stated, "H-71")[stated.text("instrument")]
+        return instruments.name_on(rules, date.fromisoformat(shown.obligation.day))
+    except (PackRefused, KeyError, TypeError, ValueError):
+        return ""
 
 
 def facts_of(pack: Container, stated: bag.PackJson | None, shown: Shown | None) -> tuple[tuple[str, int | str], ...]:
@@ -189,6 +203,8 @@ def facts_of(pack: Container, stated: bag.PackJson | None, shown: Shown | None) 
         found += [("size", body["ledger"]["size"]), ("root", body["ledger"]["root"]), ("log", body["ledger"]["log"])]
     if shown is not None:
         o = shown.opened
+        if stated is not None:
+            found.append(("instrument_name", name_of(pack, stated, shown)))
         found += [("seals", shown.seals), ("span_hours", shown.spans), ("opened_hours", o.hours)]
         found += [("device_hours", o.lines["D"]), ("in_service_s", o.in_service_s), ("gap_s", o.gap_s)]
         found += [("window", "/".join(_days(shown))), ("hours_after", o.hours_after)]

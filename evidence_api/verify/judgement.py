@@ -1,81 +1,105 @@
-"""Verdicts once more, from rules.json and the recomputed results: docs/metrics.md, Verdicts.
+"""Verdicts once more, from the rules in the pack and what it holds: docs/metrics.md, Verdicts.
 
-In: criteria as canonical JSON, results as they stand in results.json. Out: (criterion, verdict) for each criterion in force on
-the plant's day of the cut-off. A criterion with a metric is judged by the lower bound of every result of its metric and scope
-kind; nothing simulated is ever met; what no metric decides is never scored.
+In: canonical JSON of the instrument and of all it adopts, `Ground`. Out: `Judged` per instrument: a `Word` for each criterion read on the
+day, and what each level comes to. Adopted instruments are judged first, in the same way; one that adopts itself round a corner is left out.
+Annexes and whatever people judge is needs_judgement. Nothing is met under an instrument that binds nobody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
-WORST_FIRST = ("short", "insufficient_data", "needs_judgement", "declared_only", "not_applicable", "met")
+from evidence_api.verify.instruments import Rules, Shelf, adopted, criteria_on, standing, value_of
+from evidence_api.verify.measured import judge_metric
+from evidence_api.verify.papers import judge_benchmark, judge_document, judge_event, judge_scene, judge_title
+from evidence_api.verify.word import WORST_FIRST, Ground, Referred, Word
+
+DECIDING = ("hard", "exclusion")  # soft, preference and definition never decide a level
+EVALUATED = ("met", "short", "insufficient_data")
 
 
-def judge(rules: dict[str, Any], results: Sequence[dict[str, Any]], day: date) -> dict[str, tuple[str, str]]:
-    """criterion id -> (verdict, what the integers alone say). Errors: `KeyError`, `ValueError` for what are not rules."""
-    if not _holds(rules["in_force"], day):
-        return {}
-    found = {}
-    for criterion in rules["criteria"]:
-        if criterion["judged_by"] != "metric":
-            word = "declared_only" if criterion["judged_by"] == "document" else "needs_judgement"
-            found[criterion["id"]] = (word, word)
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One instrument. words: by criterion, in the file's order. adopted: family -> id of the edition meant, or None."""
+
+    rules: Rules
+    words: dict[str, Word]
+    levels: list[dict[str, Any]]
+    adopted: dict[str, str | None]
+
+
+def judge_all(own: str, shelf: Shelf, ground: Ground) -> dict[str, Judged]:
+    """The instrument and all that it adopts, directly or through another. Errors: `NotOnShelf`."""
+    done: dict[str, Judged] = {}
+    _judge(shelf[own], shelf, ground, done, (own,))
+    return done
+
+
+def _judge(rules: Rules, shelf: Shelf, ground: Ground, done: dict[str, Judged], above: tuple[str, ...]) -> Judged:
+    if rules["id"] in done:
+        return done[rules["id"]]
+    referred: dict[str, Referred | None] = {}
+    for adoption in rules["adopts"]:
+        edition = adopted(rules, adoption["family"], ground.day, shelf)
+        if edition is None or edition["id"] in above:
+            referred[adoption["family"]] = None
             continue
-        value = next((v for v in criterion["values"] if _holds(v, day)), None)
-        if value is not None:
-            found[criterion["id"]] = _measured(criterion, value, results)
+        found = _judge(edition, shelf, ground, done, (*above, edition["id"]))
+        levels = {level["id"]: level["verdict"] for level in found.levels}
+        simulated = any(w.simulated for w in found.words.values())
+        referred[adoption["family"]] = Referred(edition, levels, simulated)
+    here = replace(ground, adopted=referred)
+    words = {c["id"]: judge(c, rules, here) for c in criteria_on(rules, ground.day)}
+    named = {family: r.rules["id"] if r else None for family, r in sorted(referred.items())}
+    done[rules["id"]] = Judged(rules, words, _levels(rules, words, ground), named)
+    return done[rules["id"]]
+
+
+def judge(criterion: dict[str, Any], rules: Rules, ground: Ground) -> Word:
+    """One criterion."""
+    value = value_of(rules, criterion, ground.day)
+    if criterion["judged_by"] == "metric":
+        return judge_metric(criterion, value, ground) if value else Word("needs_judgement")
+    if criterion["judged_by"] == "document":
+        return judge_document(criterion, value, ground)
+    if criterion["judged_by"] == "title":
+        return judge_title(criterion, rules, ground)
+    judges: dict[str, Callable[[dict[str, Any], Ground], Word]] = {
+        "event": judge_event,
+        "benchmark": judge_benchmark,
+        "scene": judge_scene,
+        "reference": _referred,
+    }
+    found = judges.get(criterion["judged_by"])
+    return found(criterion, ground) if found else Word("needs_judgement")
+
+
+def _referred(criterion: dict[str, Any], ground: Ground) -> Word:
+    """What the adopted instrument comes to at the same level; the worst of them for all."""
+    other = ground.adopted.get(criterion["adopts"] or "")
+    by_level = tuple((x, other.levels[x]) for x in criterion["levels"] if x in other.levels) if other else ()
+    if other is None or not by_level:
+        return Word("needs_judgement")
+    words = {word for _, word in by_level}
+    if len(by_level) < len(criterion["levels"]):
+        words.add("needs_judgement")
+    worst = next(w for w in WORST_FIRST if w in words)
+    return Word(worst, simulated=other.simulated, by_level=by_level)
+
+
+def _levels(rules: Rules, words: dict[str, Word], ground: Ground) -> list[dict[str, Any]]:
+    found = []
+    for level in rules["levels"]:
+        mine = [c for c in rules["criteria"] if level["id"] in c["levels"] and c["id"] in words]
+        said = [words[c["id"]].at(level["id"]) for c in mine]
+        deciding = {w for c, w in zip(mine, said, strict=True) if c["gate"] in DECIDING}
+        worst = next((w for w in WORST_FIRST if w in deciding), "needs_judgement")
+        if worst == "met" and standing(rules, ground.day) != "binding":
+            worst = "not_applicable"
+        counts = {"total": len(mine), "evaluated": sum(w in EVALUATED for w in said), "met": said.count("met")}
+        if mine:
+            summary = {"id": level["id"], "title": level["title"], "verdict": worst}
+            found.append(summary | counts | {"criteria": [c["id"] for c in mine]})
     return found
-
-
-def _measured(criterion: dict[str, Any], value: dict[str, Any], results: Sequence[dict[str, Any]]) -> tuple[str, str]:
-    ours = chosen(criterion, results)
-    numerator, denominator = (int(x) for x in value["threshold"].split("/"))
-    usable = [r for r in ours if r["status"] == "ok"]
-    if not all(_reaches(r, criterion["op"], numerator, denominator) for r in usable):
-        return "short", "short"
-    if not usable or len(usable) != len(ours):
-        return "insufficient_data", "insufficient_data"
-    return ("insufficient_data" if any(r["simulated"] for r in ours) else "met"), "met"
-
-
-def distance(criterion: dict[str, Any], day: date, results: Sequence[dict[str, Any]], numbers: str) -> int | None:
-    """How many more members the bar needs over all results; None where nothing can be said."""
-    value = next((v for v in criterion["values"] if _holds(v, day)), None)
-    if value is None or numbers == "insufficient_data":
-        return None
-    numerator, denominator = (int(x) for x in value["threshold"].split("/"))
-    ours = [r["lower"] for r in chosen(criterion, results)]
-    return sum(max(0, -(-numerator * int(d) // denominator) - int(n)) for n, d in ours)
-
-
-def chosen(criterion: dict[str, Any], results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The results of a criterion's metric and kind of scope."""
-    kind, metric = criterion["scope"], criterion["metric"]
-    return [r for r in results if r["metric"] == metric and r["scope"].partition(":")[0] == kind]
-
-
-def bar(criterion: dict[str, Any], day: date) -> str:
-    """`>= 70/100`, as it stands on a day."""
-    return next((f"{criterion['op']} {v['threshold']}" for v in criterion["values"] if _holds(v, day)), "")
-
-
-def level_verdict(rules: dict[str, Any], level: str, words: dict[str, tuple[str, str]]) -> str:
-    """What a level comes to: the worst word among its hard criteria; met only when each of them is."""
-    mine = {c["id"]: c["gate"] for c in rules["criteria"] if level in c["levels"] and c["id"] in words}
-    hard = {words[i][0] for i, gate in mine.items() if gate == "hard"}
-    return next((w for w in WORST_FIRST if w in hard), "needs_judgement")
-
-
-def _reaches(result: dict[str, Any], op: str, numerator: int, denominator: int) -> bool:
-    n, d = result["lower"]
-    conditions = [v for k, v in result["parameters"] if k.startswith("condition.")]
-    enough = n * denominator >= numerator * d if op == ">=" else n * denominator == numerator * d
-    return bool(d > 0 and enough and all(v == 1 for v in conditions))
-
-
-def _holds(period: dict[str, Any], day: date) -> bool:
-    until = period.get("until")
-    return date.fromisoformat(period["from"]) <= day and (until is None or day <= date.fromisoformat(until))

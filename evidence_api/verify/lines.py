@@ -20,7 +20,8 @@ DEVICE_FIELDS = (
     "D,device,hour,register_rev,origin,in_service_s,covered,polls_ok,polls_failed,values_bad,losses,late,gap_s,cause,"
     "run_s,stop_s,unknown_s,output_delta,auto_s,points_changed,identity_rev,presence_commit,process_commit"
 )
-PARAMETER_FIELDS, LATE_FIELDS = "P,device,hour,point,covered,ok,bad", "L,device,hour,source_hour,minutes,count,commit"
+PARAMETER_FIELDS = "P,device,hour,point,covered,ok,bad,run_ok_s,run_in_s"
+LATE_FIELDS = "L,device,hour,source_hour,minutes,count,commit"
 _ID = r"([A-Za-z0-9][A-Za-z0-9_.-]{0,63})"
 _HOUR, _NUMBER, _MINUTES = r"(\d{4}-\d\d-\d\dT\d\dZ)", r"(0|[1-9]\d{0,15})", r"([0-9a-f]{15})"
 _SIGNED, _COMMIT = r"(0|-?[1-9]\d{0,15}|)", r"([A-Za-z0-9_-]{43})"
@@ -35,7 +36,7 @@ _DEVICE = re.compile(
     ),
     re.ASCII,
 )
-_PARAMETER = re.compile(",".join(["P", _ID, _HOUR, _ID, _MINUTES, _NUMBER, _NUMBER]), re.ASCII)
+_PARAMETER = re.compile(",".join(["P", _ID, _HOUR, _ID, _MINUTES, _NUMBER, _NUMBER, _MAYBE, _MAYBE]), re.ASCII)
 _LATE = re.compile(",".join(["L", _ID, _HOUR, _HOUR, _MINUTES, _NUMBER, _COMMIT]), re.ASCII)
 
 
@@ -69,7 +70,7 @@ class DeviceHour(NamedTuple):
 
 
 class ParameterHour(NamedTuple):
-    """P line."""
+    """P line. `run_ok_s`: running with a good value known; `run_in_s`: of these, inside the specification limits."""
 
     device: str
     hour: int
@@ -77,6 +78,8 @@ class ParameterHour(NamedTuple):
     covered: int
     ok: int
     bad: int
+    run_ok_s: int | None
+    run_in_s: int | None
 
 
 class LateHour(NamedTuple):
@@ -141,7 +144,10 @@ def parse_device_hour(line: bytes) -> DeviceHour:
 def parse_parameter_hour(line: bytes) -> ParameterHour:
     """A P line. Errors: `LineError`."""
     f = _fields(_PARAMETER, line, PARAMETER_FIELDS)
-    return ParameterHour(f[0], hour_number(f[1]), f[2], int(f[3], 16), int(f[4]), int(f[5]))
+    known, inside = (int(x) if x else None for x in f[6:8])
+    if (known or 0) > HOUR_S or (inside is not None and (known is None or inside > known)):
+        raise LineError(f"{f[0]} {f[1]} {f[2]}: expected run_in_s <= run_ok_s <= {HOUR_S}, found {f[7]!r}, {f[6]!r}")
+    return ParameterHour(f[0], hour_number(f[1]), f[2], int(f[3], 16), int(f[4]), int(f[5]), known, inside)
 
 
 def parse_late_hour(line: bytes) -> LateHour:

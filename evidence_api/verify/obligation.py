@@ -72,11 +72,13 @@ class Obligation:
 
     def last_months(self, months: int) -> tuple[int, int]:
         """[T - months, T) in µs, the day clamped to the month's end."""
-        tz = self.tz
-        day = datetime.fromtimestamp(self.end_us // 1_000_000, UTC).astimezone(tz).date()
-        year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
-        first = date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
-        return _midnight(first, tz), self.end_us
+        day = datetime.fromtimestamp(self.end_us // 1_000_000, UTC).astimezone(self.tz).date()
+        return self.months_to(day, months, self.tz)
+
+    @staticmethod
+    def months_to(day: date, months: int, tz: timezone) -> tuple[int, int]:
+        """[day - months, day) in µs."""
+        return _midnight(months_before(day, months), tz), _midnight(day, tz)
 
     def members(self, register: Register, at_us: int) -> list[Device]:
         """Devices of `register` in service at a moment, by id."""
@@ -169,6 +171,12 @@ def total(masks: Iterable[Masks]) -> Counts:
     for m in masks:
         counts.add(m)
     return counts
+
+
+def months_before(day: date, months: int) -> date:
+    """Calendar months back, the day clamped to the month's end."""
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
 def _midnight(day: date, tz: timezone) -> int:

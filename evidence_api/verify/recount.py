@@ -1,11 +1,12 @@
 """The numbers in the pack against the twin's. Steps, each a `PackRefused` with its code:
 
-E-41 … E-46 M01, M03, M05, M06, M11, M13: every field of docs/metrics.md that follows from lines, register and records is equal
+E-41 … E-46 M01 M03 M05 M06 M11 M13, E-51 … E-55 M02 M04 M07 M22 M26, E-57 E-58 M21 FIN: every field of docs/metrics.md that
+     follows from lines, register, records and documents is equal
 E-47 M12: the device-hours that were drawn are those that the ledger's root draws, and its figures are the sums of what the
      plant says of each; their raw rows are not in the pack
-E-48 the four derived tables are what register, ledger and lines say
+E-48 the five derived tables are what register, ledger and lines say
 E-50 the days of each device shown as strips are those of M11's device-days
-E-49 results.json is about this ledger, moment, register, records and rules, holds known metrics once per scope, and lower <= value <= upper
+E-56 the metrics without a twin: named with their numbers, as what the plant computed and nobody here has (hint)
 
 In: results.json, `Obligation`. Out: text to print, `Number`s.
 """
@@ -15,69 +16,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evidence_api.verify.bag import CHANGES, DEVICES, GAPS, PACKS, PackJson
+from evidence_api.verify.bag import CHANGES, DEVICES, DOCUMENTS, GAPS, PACKS
+from evidence_api.verify.catalogue import KINDS
 from evidence_api.verify.container import Container
 from evidence_api.verify.evidence import Register
 from evidence_api.verify.findings import Number, PackRefused
 from evidence_api.verify.history import Ledger
 from evidence_api.verify.obligation import Obligation
-from evidence_api.verify.tables import Gaps, changes_table, devices_table, packs_table
-from evidence_api.verify.twin import CHALLENGES, MONTHS, any_not_live, history_draw, recompute
+from evidence_api.verify.tables import Gaps, changes_table, devices_table, documents_table, packs_table
+from evidence_api.verify.twin import CHALLENGES, MONTHS, TWINS, any_not_live, history_draw, recompute
 from evidence_api.verify.twin_running import device_strips
 
 STEP_OF = {"M01": "E-41", "M03": "E-42", "M05": "E-43", "M06": "E-44", "M11": "E-45", "M13": "E-46"}
-TITLE_OF = {
-    "M01": "设备联网率",
-    "M03": "主要数控设备联网率",
-    "M05": "生产装备数控化率",
-    "M06": "关键工序数控化率",
-    "M11": "稳定运行",
-    "M12": "历史数据可追溯",
-    "M13": "批次追溯率",
-}
+STEP_OF |= {"M02": "E-51", "M04": "E-52", "M07": "E-53", "M22": "E-54", "M26": "E-55", "M21": "E-57", "FIN": "E-58"}
+DRAWN = "M12"
+NOT_RECOUNTED = tuple(m for m in KINDS if m not in TWINS)  # the plant's word
+TITLE_OF = {metric: kind.title for metric, kind in KINDS.items()}
 STRIPS = "各设备逐日状态"
-TABLES, HEAD = "派生表与设备台账、行一致", "结果文件属于本账本、本时刻、本规则"
-_HEAD_KEYS = (
-    "format at_us day end_us instrument size root origin_class simulated shown results verdicts levels strips".split()
-)
-
-_RESULT_KEYS = set(
-    "declared exclusions inputs lower members metric notes parameters scope simulated status upper value version window".split()
-)
-_MEMBER_KEYS = {"facts", "id", "lower", "name", "upper", "value", "why"}
-
-
-def check_head(report: Any, stated: PackJson, obligation: Obligation, ledger: Ledger) -> str:
-    """E-49."""
-    if not isinstance(report, dict) or set(report) != set(_HEAD_KEYS) or report["format"] != "plantproof-report/1":
-        raise PackRefused("E-49", HEAD, "字段不符")
-    body, instrument = stated.body, report["instrument"]
-    start_us, end_us = obligation.last_months(MONTHS)
-    same = (
-        report["at_us"] == body["at_ms"] * 1000
-        and report["day"] == obligation.day
-        and report["end_us"] == end_us
-        and body["window"] == [start_us // 1000, end_us // 1000]
-        and (report["size"], report["root"]) == (body["ledger"]["size"], body["ledger"]["root"])
-        and report["origin_class"] == body["origin_class"]
-        and (instrument["id"], instrument["sha256"]) == (body["instrument"], body["rules_sha256"])
-    )
-    if not same:
-        raise PackRefused("E-49", HEAD, "时刻、窗口、账本、来源或规则与 pack.json 不同")
-    seen: set[tuple[str, str]] = set()
-    digests = _digests(stated, obligation, ledger)
-    for r in report["results"]:
-        if dict(r["inputs"]) != digests:
-            raise PackRefused("E-49", HEAD, f"{r['metric']} {r['scope']}: 所据台账版次、记录版次或账本与包内不同")
-        key = (r["metric"], r["scope"])
-        if key in seen or r["metric"] not in TITLE_OF or not _ordered(r) or not _well_formed(r):
-            raise PackRefused("E-49", HEAD, f"{key}: 重复、未知、字段不符或上下限颠倒")
-        seen.add(key)
-    return f"{len(seen)} 项结果，均有下限 ≤ 实测 ≤ 上限"
+TABLES, OTHERS = "派生表与设备台账、行一致", "企业计算，本核验未复算"
 
 
 def check_metric(report: dict[str, Any], obligation: Obligation, metric: str) -> tuple[list[Number], str]:
-    """E-41 … E-46, one metric. Out: numbers, text."""
+    """E-41 … E-46, E-51 … E-55, E-57, E-58, one metric. Out: numbers, text."""
     code, title = STEP_OF[metric], f"{metric} {TITLE_OF[metric]}"
     given = {r["scope"]: r for r in report["results"] if r["metric"] == metric}
     twins = recompute(obligation, metric)
@@ -89,6 +49,17 @@ def check_metric(report: dict[str, Any], obligation: Obligation, metric: str) ->
             raise PackRefused(code, title, f"{twin.scope}: " + "; ".join(different[:3]))
     numbers = [Number(metric, t.scope, t.status, t.lower, t.value, t.upper) for t in twins]
     return numbers, "; ".join(shown(n) + _denominators(t.parameters) for n, t in zip(numbers, twins, strict=True))
+
+
+def not_recounted(report: dict[str, Any]) -> tuple[list[Number], str]:
+    """E-56. Out: what the plant computed and no step above has (M12's draw is E-47), text."""
+    mine = [r for r in report["results"] if r["metric"] in NOT_RECOUNTED and r["metric"] != DRAWN]
+    numbers = [
+        Number(r["metric"], r["scope"], r["status"], tuple(r["lower"]), tuple(r["value"]), tuple(r["upper"]))
+        for r in mine
+    ]
+    names = "、".join(dict.fromkeys(f"{n.metric} {TITLE_OF[n.metric]}" for n in numbers))
+    return numbers, f"只查了写法、窗口、来源与上下限次序: {names}"
 
 
 def check_strips(report: dict[str, Any], obligation: Obligation) -> str:
@@ -136,18 +107,26 @@ def check_tables(pack: Container, ledger: Ledger, registers: Sequence[Register],
         DEVICES: devices_table(registers, end_us),
         CHANGES: changes_table(ledger.entries, tz),
         PACKS: packs_table(ledger.entries, tz),
+        DOCUMENTS: documents_table(ledger.entries, tz),
         GAPS: gaps.table(),
     }
     wrong = [name for name, raw in expected.items() if pack.read(name) != raw]
     if wrong:
         raise PackRefused("E-48", TABLES, f"与设备台账或行不符: {', '.join(wrong)}")
-    return "设备清单、台账变更、断档、导出记录"
+    return "设备清单、台账变更、材料清单、断档、导出记录"
 
 
 def shown(number: Number) -> str:
     """`全厂 8/24 33.3 %（下限 7/24, 上限 9/24）`; percents are cut, never rounded up."""
     scope = "全厂" if number.scope == "plant" else number.scope.replace("line:", "产线 ")
-    value = f"{number.value[0]}/{number.value[1]} {percent(number.value)}"
+    unit = KINDS[number.metric].unit
+    if unit == "CNY":
+        value, lower, upper = (
+            f"{p[0] // p[1]:,} 元" if p[1] else "—" for p in (number.value, number.lower, number.upper)
+        )
+        return f"{scope} {value}（下限 {lower}，上限 {upper}）"
+    more = percent(number.value) if unit == "ratio" else unit
+    value = f"{number.value[0]}/{number.value[1]} {more}"
     return f"{scope} {value}（下限 {_fraction(number.lower)}，上限 {_fraction(number.upper)}）"
 
 
@@ -165,35 +144,5 @@ def percent(pair: tuple[int, int]) -> str:
     return f"{tenths // 10}.{tenths % 10} %"
 
 
-def _digests(stated: PackJson, obligation: Obligation, ledger: Ledger) -> dict[str, str]:
-    """What each result says it rests on."""
-    register = obligation.register
-    leaves = {e.body["rev"]: e.body["sha256"] for _, e in ledger.of("register")}
-    imports = [e.body["rev"] for _, e in ledger.of("records") if e.body["kind"] == "import"]
-    return {
-        "register_rev": str(register.rev) if register else "",
-        "register_sha256": leaves[register.rev] if register else "",
-        "records_rev": str(imports[-1]) if imports else "",
-        "ledger_size": str(stated.body["ledger"]["size"]),
-        "ledger_root": stated.body["ledger"]["root"],
-    }
-
-
 def _fraction(pair: tuple[int, int]) -> str:
     return f"{pair[0]}/{pair[1]}"
-
-
-def _well_formed(result: dict[str, Any]) -> bool:
-    """Exactly the known keys; no parameter twice; members with exactly theirs."""
-    names = [p[0] for p in result["parameters"]]
-    members = result["members"]
-    sound = all(set(m) == _MEMBER_KEYS and len({f[0] for f in m["facts"]}) == len(m["facts"]) for m in members)
-    return set(result) == _RESULT_KEYS and len(set(names)) == len(names) and sound and result["version"] == 1
-
-
-def _ordered(result: dict[str, Any]) -> bool:
-    (a, b), (c, d), (e, f) = result["lower"], result["value"], result["upper"]
-    numbers = (a, b, c, d, e, f)
-    if any(type(n) is not int or n < 0 for n in numbers) or a > b or c > d or e > f:
-        return False
-    return bool(a * d <= c * b and c * f <= e * d)

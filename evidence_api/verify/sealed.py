@@ -3,8 +3,9 @@
 C-27 each opened hour's lines, sorted, have the Merkle root, the counts and the sums that its seal states; the opened hours are
      exactly the sealed ones from seven days before the window to the last, as pack.json says, and its counts are theirs
 C-28 each opened hour has a line for every device in force during any part of it, and for no other: service time, register
-     revision and key parameters are the register's
-C-29 rules.yaml is what the newest `rules` leaf of its instrument committed to
+     revision and key parameters are the register's; a parameter's running time is stated where the machine's is and lies within
+     it, and its time inside limits is stated where the register gives limits
+C-29 each rules file is what the newest `rules` leaf of its instrument committed to; pack.json names each, and no other is there
 
 In: lines, `History` parts. Out: `Evidence` (filled hour by hour), counts for the report.
 """
@@ -14,9 +15,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from collector.ledger import merkle
-from evidence_api.verify.bag import DEVICE_HOURS, LATE_HOURS, PARAMETER_HOURS, RULES_YAML, PackJson
+from evidence_api.verify.bag import DEVICE_HOURS, LATE_HOURS, PARAMETER_HOURS, RULES, PackJson, rules_file
 from evidence_api.verify.container import Container
 from evidence_api.verify.evidence import HOUR_US, MINUTE_US, Device, Evidence, Register
 from evidence_api.verify.findings import PackRefused
@@ -108,12 +110,18 @@ def check_devices(opened: Opened) -> str:
 
 def check_rules(pack: Container, ledger: Ledger, stated: PackJson) -> str:
     """C-29."""
-    digest = pack.sha256(RULES_YAML)
-    instrument = stated.text("instrument")
-    leaves = [e.body for _, e in ledger.of("rules") if e.body["instrument"] == instrument]
-    if not leaves or leaves[-1]["sha256"] != digest or stated.text("rules_sha256") != digest:
-        raise _refused("C-29", f"{instrument}: rules.yaml 与登记的 SHA-256 不符")
-    return f"{instrument} {leaves[-1]['edition']}, SHA-256 {digest[:16]}…"
+    stand = stated.body["rules"]
+    there = {n for n in pack.names if n.startswith(RULES)}
+    wanted = {rules_file(i, form) for i in stand for form in ("yaml", "json")}
+    if there != wanted:
+        raise _refused("C-29", f"与 pack.json 不符的规则文件: {', '.join(sorted(there ^ wanted)[:5])}")
+    newest = {e.body["instrument"]: e.body["sha256"] for _, e in ledger.of("rules")}
+    for instrument, digest in stand.items():
+        if pack.sha256(rules_file(instrument, "yaml")) != digest or newest.get(instrument) != digest:
+            raise _refused("C-29", f"{instrument}: 规则文件与登记的 SHA-256 不符")
+    own = stated.text("instrument")
+    others = f"，连同所引用的 {len(stand) - 1} 份" if len(stand) > 1 else ""
+    return f"{own}{others}, SHA-256 {stand[own][:16]}…"
 
 
 def _hours(pack: Container) -> Iterator[Hour]:
@@ -149,10 +157,21 @@ def _wrong_devices(hour: Hour, seal: Seal, registers: list[Register]) -> list[st
     wrong = [f"{name} {i}: 服役秒数应为 {s}" for i, (_, s) in expected.items() if found[i].in_service_s != s]
     if any(d.register_rev != rev for d in hour.devices) or seal.register != rev:
         wrong.append(f"{name}: 台账版次应为 {rev}")
-    points = {(i, p["name"]) for i, (d, _) in expected.items() for p in d.points if p.get("key_parameter")}
-    if points != {(p.device, p.point) for p in hour.parameters}:
+    points = {(i, p["name"]): p for i, (d, _) in expected.items() for p in d.points if p.get("key_parameter")}
+    if points.keys() != {(p.device, p.point) for p in hour.parameters}:
         wrong.append(f"{name}: 关键工艺参数的行与设备台账不符")
+        return wrong
+    for p in hour.parameters:
+        run_s = found[p.device].run_s
+        if (p.run_ok_s is None) != (run_s is None) or (p.run_ok_s or 0) > (run_s or 0):
+            wrong.append(f"{name} {p.device} {p.point}: run_ok_s 应不超过该设备的 run_s，且同有同无")
+        elif (p.run_in_s is not None) != (run_s is not None and _has_limits(points[p.device, p.point])):
+            wrong.append(f"{name} {p.device} {p.point}: run_in_s 应在台账给出规格限时填写，否则为空")
     return wrong
+
+
+def _has_limits(point: dict[str, Any]) -> bool:
+    return point.get("spec_low") is not None or point.get("spec_high") is not None
 
 
 def in_force(registers: list[Register], hour: int) -> tuple[int, dict[str, tuple[Device, int]]]:

@@ -1,4 +1,4 @@
-"""The four derived tables of a pack, for people with a spreadsheet: same bytes from builder and verifier.
+"""The five derived tables of a pack, for people with a spreadsheet: same bytes from builder and verifier.
 
 In: register revisions, ledger entries, hours as they pass. Out: CSV bytes: UTF-8 with BOM (Excel), `\\n`, fields quoted where needed.
 They say nothing that register, ledger and lines do not say. A text that a spreadsheet would take for a formula gets a `'` in front.
@@ -22,6 +22,7 @@ DEVICE_COLUMNS = (
 ).split(",")
 CHANGE_COLUMNS = "rev,effective,actor,reason,devices,added,removed,changed,sha256".split(",")
 GAP_COLUMNS = "device,first_hour,end_hour,gap_s,cause".split(",")
+DOCUMENT_COLUMNS = "id,entered,kind,name,issuer,issued,valid_until,level,years,criteria,size_bytes,sha256".split(",")
 PACK_COLUMNS = "number,asked_at,pack_id,profile,built,manifest_sha256,size_bytes".split(",")
 
 
@@ -65,15 +66,19 @@ def devices_table(registers: Sequence[Register], at_us: int) -> bytes:
 
 
 def changes_table(entries: Iterable[Entry], tz: timezone) -> bytes:
-    """changes.csv: every application of the register."""
+    """changes.csv: every application of the register; `denominators` where a leaf names those that moved (older ones do not)."""
+    entries = [e for e in entries if e.t == "register"]
+    told = any("denominators" in e.body for e in entries)
     rows = []
     for e in entries:
-        if e.t == "register":
-            b, diff = e.body, e.body["diff"]
-            lists = [" ".join(diff[k]) for k in ("added", "removed", "changed")]
-            when = _time(b["effective_ms"], tz)
-            rows.append([b["rev"], when, e.actor, b["reason"], b["devices"], *lists, b["sha256"]])
-    return _csv(CHANGE_COLUMNS, rows)
+        b, diff = e.body, e.body["diff"]
+        lists = [" ".join(diff[k]) for k in ("added", "removed", "changed")]
+        when = _time(b["effective_ms"], tz)
+        moves = "; ".join(f"{m} {scope} {was}->{now}" for m, scope, was, now in b.get("denominators", []))
+        rows.append(
+            [b["rev"], when, e.actor, b["reason"], b["devices"], *lists, b["sha256"], *([moves] if told else [])]
+        )
+    return _csv([*CHANGE_COLUMNS, *(["denominators"] if told else [])], rows)
 
 
 def packs_table(entries: Sequence[Entry], tz: timezone) -> bytes:
@@ -86,6 +91,19 @@ def packs_table(entries: Sequence[Entry], tz: timezone) -> bytes:
             shown = [int(bool(end)), end.get("manifest_sha256", ""), end.get("size_bytes", "")]
             rows.append([len(rows) + 1, _time(e.at_ms, tz), e.body["pack_id"], e.body["profile"], *shown])
     return _csv(PACK_COLUMNS, rows)
+
+
+def documents_table(entries: Iterable[Entry], tz: timezone) -> bytes:
+    """documents.csv: every statement about a document, superseded ones too; the files stay with the plant."""
+    rows = []
+    for e in entries:
+        if e.t == "document":
+            b = e.body
+            lists = (" ".join(str(y) for y in b["years"]), " ".join(b["criteria"]))
+            level = "" if b["level"] is None else b["level"]
+            said = (b["kind"], b["name"], b["issuer"], b["issued"], b["valid_until"], level)
+            rows.append([b["id"], _time(e.at_ms, tz), *said, *lists, b["size_bytes"], b["sha256"]])
+    return _csv(DOCUMENT_COLUMNS, rows)
 
 
 def _device(d: dict[str, Any], keys: set[str]) -> list[Any]:

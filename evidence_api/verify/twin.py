@@ -1,8 +1,9 @@
-"""The plain-integer twin: every headline number once more, from the lines of the pack alone (docs/metrics.md).
+"""The plain-integer twin: numbers once more, from the lines, the register and the records of the pack alone (docs/metrics.md).
 
 In: `Obligation` (the evidence at a moment). Out: `Twin` per metric and scope. No polars, no code of `metrics/`: two hands that
 must write the same integers, held to the same vectors (`tests/vectors/metrics/`).
 M12 历史数据可追溯 needs raw rows, which a pack does not carry: `history_draw` gives only which device-hours had to be tried.
+The other metrics of `KINDS` have no twin: the verifier says so of each and checks their form only (`recount.py`).
 """
 
 from __future__ import annotations
@@ -13,22 +14,33 @@ from collections.abc import Callable
 from evidence_api.verify.evidence import HOUR_US, Evidence
 from evidence_api.verify.lines import hour_text
 from evidence_api.verify.obligation import Obligation
+from evidence_api.verify.twin_automatic import key_process_automation
 from evidence_api.verify.twin_batches import batch_traceability
 from evidence_api.verify.twin_control import key_process_control, machine_control
+from evidence_api.verify.twin_digital import digital_equipment
+from evidence_api.verify.twin_money import annual_revenue, line_investment
 from evidence_api.verify.twin_network import networked
+from evidence_api.verify.twin_parameters import parameter_rate, precise_control
 from evidence_api.verify.twin_result import Twin
 from evidence_api.verify.twin_running import stable_running
 
 CHALLENGES, MONTHS = 50, 3
 TWINS: dict[str, Callable[[Obligation, bool], list[Twin]]] = {
     "M01": lambda o, simulated: [networked(o, "M01", simulated)],
+    "M02": lambda o, simulated: [networked(o, "M02", simulated)],
     "M03": lambda o, simulated: [networked(o, "M03", simulated)],
+    "M04": digital_equipment,
     "M05": machine_control,
     "M06": key_process_control,
+    "M07": parameter_rate,
     "M11": stable_running,
     "M13": lambda o, simulated: [batch_traceability(o, simulated)],
+    "M21": line_investment,
+    "M22": key_process_automation,
+    "M26": precise_control,
+    "FIN": annual_revenue,
 }
-_DAYS_30 = frozenset({"M01", "M03", "M05", "M06"})
+_DAYS_30 = frozenset({"M01", "M02", "M03", "M04", "M05", "M06", "M22"})
 
 
 def recompute(obligation: Obligation, metric: str) -> list[Twin]:

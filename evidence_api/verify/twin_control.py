@@ -70,7 +70,8 @@ def _m06(
     processes = [i for i, p in register.processes.items() if p.get("key") and (line is None or p["line"] == line)]
     members = tuple(p.member for p in key)
     lower, value, upper = bounds(members)
-    parameters = {"b_lower": lower[0], "b_value": value[0], "b_upper": upper[0], "b_denominator": len(ours)}
+    parameters: dict[str, int | str] = {}
+    parameters |= {"b_lower": lower[0], "b_value": value[0], "b_upper": upper[0], "b_denominator": len(ours)}
     for name in ("lower", "value", "upper"):
         counted = {p.device.process for p in key if getattr(p.member, name)}
         parameters[f"c_{name}"] = sum(i in counted for i in processes)
@@ -101,7 +102,7 @@ def _proof(obligation: Obligation, register: Register, device: Device, window: t
     for point in device.points:
         if point.get("role") == "program":
             found = obligation.evidence.parameters.get((device.id, point["name"]), {})
-            program += sum(found[h][1] for h in hours if h in found)
+            program += sum(found[h].ok for h in hours if h in found)
     runtime = automatic > 0 or program > 0
     value = device.nc and runtime
     lower = value and device.controller != ""

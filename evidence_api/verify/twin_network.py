@@ -1,4 +1,4 @@
-"""M01 设备联网率, M03 主要数控设备全部联网 in plain integers: docs/metrics.md, M01.
+"""M01 设备联网率, M02 of the digital ones, M03 主要数控设备全部联网 in plain integers: docs/metrics.md, M01.
 
 In: `Obligation`. Out: `Twin`. networked = a connection, 7 obligated days, 90 % of the obligated minutes covered in 30 days,
 at most 1440 obligated minutes silent at the end, something changed.
@@ -92,12 +92,12 @@ class _Seen:
 
 
 def networked(obligation: Obligation, metric: str, simulated: bool) -> Twin:
-    """M01 (production devices) or M03 (major NC devices and machining centres)."""
+    """M01 (production devices), M02 (digital ones of these) or M03 (major NC devices and machining centres)."""
     window = obligation.last_days(WINDOW_DAYS)
     register = obligation.register
     if register is None:
         return empty(metric, "plant", window, simulated)
-    counted = _production if metric == "M01" else _major
+    counted = {"M01": _production, "M02": _digital, "M03": _major}[metric]
     devices = [d for d in obligation.members(register, window[1] - 1) if counted(register, d)]
     seen = {d.id: _look(obligation, d, window) for d in devices}
     members = tuple(
@@ -117,12 +117,42 @@ def networked(obligation: Obligation, metric: str, simulated: bool) -> Twin:
 
 def denominators(
     obligation: Obligation, window: tuple[int, int], counted: Callable[[Register, Device], bool]
-) -> dict[str, int]:
-    """Smallest, largest and first member count over the days of the window."""
-    counts = [_count(obligation, r, last, counted) for last, r in obligation.day_registers(window)]
+) -> dict[str, int | str]:
+    """Smallest, largest and first member count over the days of the window; their sum and how many days: the mean over time."""
+    return day_counts(obligation, window, lambda r, last: _count(obligation, r, last, counted))
+
+
+def day_counts(
+    obligation: Obligation, window: tuple[int, int], count: Callable[[Register, int], int]
+) -> dict[str, int | str]:
+    """The same of anything that a register counts at a moment."""
+    counts = [count(r, last) for last, r in obligation.day_registers(window)]
     if not counts:
         return {}
-    return {"denominator_min": min(counts), "denominator_max": max(counts), "denominator_start": counts[0]}
+    return {
+        "denominator_min": min(counts),
+        "denominator_max": max(counts),
+        "denominator_start": counts[0],
+        "denominator_sum": sum(counts),
+        "denominator_days": len(counts),
+    }
+
+
+def by_line_and_plant(
+    obligation: Obligation,
+    metric: str,
+    window: tuple[int, int],
+    simulated: bool,
+    scope: Callable[[Register, str, frozenset[str]], Twin],
+) -> list[Twin]:
+    """`scope(register, name, lines)` per representative line, then over all lines."""
+    register = obligation.register
+    if register is None:
+        return [empty(metric, name, window, simulated) for name in ("line:-", "plant")]
+    every = frozenset(line["id"] for line in register.lines)
+    lines = [line["id"] for line in register.lines if line.get("representative")]
+    by_line = [scope(register, f"line:{i}", frozenset({i})) for i in lines]
+    return [*(by_line or [empty(metric, "line:-", window, simulated)]), scope(register, "plant", every)]
 
 
 def _count(obligation: Obligation, register: Register, at_us: int, counted: Callable[[Register, Device], bool]) -> int:
@@ -131,6 +161,10 @@ def _count(obligation: Obligation, register: Register, at_us: int, counted: Call
 
 def _production(_: Register, device: Device) -> bool:
     return device.production
+
+
+def _digital(_: Register, device: Device) -> bool:
+    return device.production and device.digital
 
 
 def _major(_: Register, device: Device) -> bool:

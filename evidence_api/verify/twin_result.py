@@ -11,8 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 Pair = tuple[int, int]
-_CONSTANTS = {"coverage_min_percent": 90, "min_obligated_days": 7, "max_silent_min": 1440, "run_ratio_min_percent": 95}
-_NOT_COMPARED = {"configured_not_networked", "trial_batches", "open_batches"}  # lists and asides for people
+_CONSTANTS = {
+    "coverage_min_percent": 90,
+    "min_obligated_days": 7,
+    "max_silent_min": 1440,
+    "run_ratio_min_percent": 95,
+    "known_min_percent": 90,
+    "auto_min_percent": 90,
+}
+_NOT_COMPARED = {"configured_not_networked"}  # a list for people
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def _parameters(
     window: tuple[int, int],
     statuses: list[str],
 ) -> dict[str, int | str]:
-    longest, stops = _stops(obligation, devices, window)
+    longest, stops, run_h, possible = _stops(obligation, devices, window)
     n, count = len(statuses), Counter(statuses)
     commissioned = line.get("commissioned")
     first = datetime.fromtimestamp(window[0] // 1_000_000, UTC).astimezone(register.tz)
@@ -122,6 +122,7 @@ def _parameters(
     ) <= to_us(first)
     hours = obligation.hours(*window)
     lines = [x for d in devices for h, x in obligation.evidence.devices.get(d.id, {}).items() if h in hours]
+    sums = {name: sum(getattr(x, name) or 0 for x in lines) for name in ("run_s", "stop_s", "unknown_s")}
     return {
         "condition.longest_stop": int(longest <= MAX_STOP_H),
         "condition.unknown_days": int(100 * count["U"] <= UNKNOWN_PERCENT * n),
@@ -134,24 +135,33 @@ def _parameters(
         "excused_days": count["E"],
         "longest_stop_h": longest,
         "stops": stops,
-        "run_s": sum(x.run_s or 0 for x in lines),
-        "stop_s": sum(x.stop_s or 0 for x in lines),
-        "unknown_s": sum(x.unknown_s or 0 for x in lines),
+        "longest_possible_stop_h": possible,
+        **sums,
+        "availability_numerator": sums["run_s"],
+        "availability_denominator": sum(sums.values()),
+        "run_h": run_h,
+        "mtbf_divisor": stops + 1,
+        "mtbf_s": run_h * 3600 // (stops + 1),
     }
 
 
-def _stops(obligation: Obligation, devices: list[Device], window: tuple[int, int]) -> tuple[int, int]:
-    """Most S hours in one stop, and how many stops: a series of S, broken by R only."""
-    longest = stops = current = 0
+def _stops(obligation: Obligation, devices: list[Device], window: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Most S hours in one stop (a series of S, broken by R only), how many stops, how many R hours, most S and U hours between R."""
+    longest = stops = running = possible = 0
+    stopped = unwatched = 0  # S hours, S and U hours since the last R
     for hour in obligation.hours(*window):
         status = _line_hour(obligation, devices, hour)
-        if status == "S":
-            stops += current == 0
-            current += 1
-            longest = max(longest, current)
-        elif status == "R":
-            current = 0
-    return longest, stops
+        if status == "R":
+            running += 1
+            stopped = unwatched = 0
+        elif status in ("S", "U"):
+            unwatched += 1
+            possible = max(possible, unwatched)
+            if status == "S":
+                stops += stopped == 0
+                stopped += 1
+                longest = max(longest, stopped)
+    return longest, stops, running, possible
 
 
 def _line_hour(obligation: Obligation, devices: list[Device], hour: int) -> str:

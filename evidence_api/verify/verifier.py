@@ -2,11 +2,14 @@
 
 A-01 A-02 the zip's one canonical form, names        A-03 … A-07 BagIt, manifests, files, pack.json        (container.py, bag.py)
 B-11 … B-14 DSSE, its statement, the checkpoint, whose key                                                 (signature.py)
-C-21 … C-26 entries, root, intent, hours without a hole, register revisions, records                       (history.py)
+C-21 … C-25 entries, root, intent, hours without a hole, register revisions                                (history.py)
+C-26 records, exclusions, documents: every import revision, merged by key                                  (records.py)
 C-27 … C-29 lines against seals, every device in every hour, rules against their leaf                      (sealed.py)
 D-31 D-32 external anchors (none known yet: grade E0), the machine's own clock                             (here)
-E-41 … E-50 each number again from the lines; tables; the results' head                                    (recount.py)
-H-71 … H-74 rules known to the reader, verdicts again, the simulated mark everywhere, the grade            (judged.py)
+E-41 … E-47 numbers again from lines, register and records; M12's draw                                     (recount.py, twin_*.py)
+E-48 E-50 derived tables, strips    E-49 the results' head and form                                        (recount.py, report_head.py)
+E-51 … E-58 more numbers again; E-56 those that nobody here has counted, by name                           (recount.py)
+H-71 … H-74 rules known to the reader, every verdict again, the simulated mark everywhere, the grade      (judged.py, judgement.py)
 
 In: a file, the key the reader expects, the rules the reader knows. Out: `Findings`. Every step is walked before anything is
 concluded; a step whose input failed is `skipped`. A pack that says of itself that it is simulated needs no key (docs/adr/0004).
@@ -21,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from collector.ledger.entry import LedgerError
-from evidence_api.verify import bag, history, inputs, judged, recount, sealed, signature
+from evidence_api.verify import bag, history, inputs, judged, recount, report_head, sealed, signature
 from evidence_api.verify.container import FORM, NAMES, Container, open_container
 from evidence_api.verify.findings import FAILED, HINT, OK, SKIPPED, UNKNOWN, Findings, Number, PackRefused, Step
 from evidence_api.verify.limits import LIMITS
@@ -49,8 +52,8 @@ def verify_pack(file: BinaryIO, key: bytes | None, known_rules: Mapping[str, str
     walk.signatures(pack, stated, ledger, key)
     shown = walk.read_history(pack, stated, ledger)
     walk.time(ledger)
-    numbers, report = walk.numbers(pack, stated, ledger, shown)
-    return walk.concluded(pack, stated, ledger, shown, numbers, report, known_rules)
+    numbers, others, report = walk.numbers(pack, stated, ledger, shown)
+    return walk.concluded(pack, stated, ledger, shown, (numbers, others), report, known_rules)
 
 
 class _Walk:
@@ -170,12 +173,12 @@ class _Walk:
 
     def numbers(
         self, pack: Container, stated: bag.PackJson | None, ledger: history.Ledger | None, shown: inputs.Shown | None
-    ) -> tuple[list[Number], dict[str, Any] | None]:
-        """E-41 … E-50."""
+    ) -> tuple[list[Number], list[Number], dict[str, Any] | None]:
+        """E-41 … E-56. Out: numbers made again, numbers that are the plant's word, the report."""
         numbers: list[Number] = []
         titles = {c: f"{m} {recount.TITLE_OF[m]}" for m, c in recount.STEP_OF.items()}
-        titles |= {"E-47": f"M12 {recount.TITLE_OF['M12']}", "E-48": recount.TABLES, "E-49": recount.HEAD}
-        titles |= {"E-50": recount.STRIPS}
+        titles |= {"E-47": f"M12 {recount.TITLE_OF['M12']}", "E-48": recount.TABLES, "E-49": report_head.HEAD}
+        titles |= {"E-50": recount.STRIPS, "E-56": recount.OTHERS}
         obligation = shown.obligation if shown else None
         report = self.run("E-49", titles, lambda s, o, x: inputs.read_report(pack, s, o, x), stated, obligation, ledger)
         for metric, code in recount.STEP_OF.items():
@@ -188,7 +191,10 @@ class _Walk:
             self._mark(HINT)
         self.run("E-48", titles, lambda x, s: inputs.said(x, inputs.compare_tables(pack, x, s)), ledger, shown)
         self.run("E-50", titles, lambda r, o: inputs.said(r, recount.check_strips(r, o)), report, obligation)
-        return numbers, report
+        others = self.run("E-56", titles, recount.not_recounted, report)
+        if others:
+            self._mark(HINT)
+        return numbers, others or [], report
 
     def concluded(
         self,
@@ -196,7 +202,7 @@ class _Walk:
         stated: bag.PackJson | None,
         ledger: history.Ledger | None,
         shown: inputs.Shown | None,
-        numbers: list[Number],
+        numbers: tuple[list[Number], list[Number]],
         report: dict[str, Any] | None,
         known_rules: Mapping[str, str] | None,
     ) -> Findings:
@@ -205,8 +211,10 @@ class _Walk:
         known = self.run("H-71", titles, lambda s: judged.check_known(pack, s, known_rules), stated)
         if known in (HINT, UNKNOWN):
             self._mark(known)
-        verdicts = self.run("H-72", titles, lambda s, r: judged.check_verdicts(pack, s, r), stated, report) or []
-        opened = shown.opened if shown else None
+        opened, obligation = (shown.opened, shown.obligation) if shown else (None, None)
+        verdicts = self.run(
+            *("H-72", titles, lambda s, r, o: judged.check_verdicts(pack, s, r, o), stated, report, obligation)
+        )
         origin = self.run("H-73", titles, judged.check_origin, stated, ledger, opened, report)
         if origin not in (None, "live"):
             self._mark(HINT)
@@ -218,8 +226,9 @@ class _Walk:
             steps=tuple(sorted(self.steps, key=lambda s: s.code)),
             origin=origin or "",
             grade=grade,
-            recomputed=tuple(numbers),
-            verdicts=tuple(verdicts),
+            recomputed=tuple(numbers[0]),
+            not_recomputed=tuple(numbers[1]),
+            verdicts=tuple(verdicts or ()),
             unopened=inputs.unopened_parts(stated, opened),
             not_proven=tuple(text for _, text in LIMITS),
             facts=inputs.facts_of(pack, stated, shown),

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 from evidence_api.verify.findings import FAILED, HINT, OK, SKIPPED, UNKNOWN, Findings, Step
+from evidence_api.verify.recount import OTHERS, TITLE_OF, shown
 
 WORD = {OK: "通过", HINT: "提示", UNKNOWN: "无法判定", FAILED: "不通过", SKIPPED: "未检"}
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -64,6 +65,8 @@ def _lines(findings: Findings, name: str) -> Iterator[str]:
         yield f"★ {facts['mark']} ★"
     if "plant" in facts:
         yield f"企业 {facts['plant']}（{facts['credit_code']}）  包号 {facts['pack_id']}  第 {facts['number']} 次导出"
+    if facts.get("instrument_name"):
+        yield f"依据 {facts['instrument_name']}（{facts['instrument']}）  申报梯次 {facts['level']}"
     if "check_code" in facts:
         yield f"校验码 {facts['check_code']}"
     if "window" in facts:
@@ -79,6 +82,7 @@ def _lines(findings: Findings, name: str) -> Iterator[str]:
         if title == "四、完整性":
             yield from _completeness(facts)
         if title == "五、复算":
+            yield from (f"    {OTHERS}  {n.metric} {TITLE_OF[n.metric]} {shown(n)}" for n in findings.not_recomputed)
             yield from (f"    未开封  {text}" for text in findings.unopened)
         if title == "七、达标":
             yield from (f"    {VERDICTS.get(v, v)}  {c}：{why}" for c, v, why in findings.verdicts)

@@ -15,6 +15,7 @@ from metrics.findings.paper import (
     denominator_shrank,
     exclusion_late,
     register_edited,
+    register_weakened,
 )
 from metrics.findings.records import batches_shipped_open, rows_quarantined, rows_replaced
 from metrics.findings.streams import Raw, coverage_rose, identical_hours, same_address, sampled
@@ -24,6 +25,7 @@ from metrics.result import MetricResult
 Check = Callable[[Inputs, Sequence[MetricResult]], list[Finding]]
 CHECKS: tuple[Check, ...] = (
     register_edited,
+    register_weakened,
     denominator_shrank,
     coverage_rose,
     same_address,

@@ -1,15 +1,18 @@
 """台账与申报的疑点: register edited shortly before T, denominators that shrank, declared numbers above computed ones, late flags.
 
-In: `Inputs`, results. Out: findings `register_edited`, `denominator_shrank`, `declared_differs`, `exclusion_late`, `data_before_service`.
+In: `Inputs`, results. Out: findings `register_edited`, `register_weakened`, `denominator_shrank`, `declared_differs`,
+`exclusion_late`, `data_before_service`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import polars as pl
 
 from config.metric_names import TITLES
+from config.register import Register
 from metrics.findings.finding import Finding, finding
 from metrics.inputs import NETWORK_DAYS, Inputs
 from metrics.result import Bound, MetricResult
@@ -25,6 +28,37 @@ def register_edited(inputs: Inputs, _: Sequence[MetricResult]) -> list[Finding]:
     rows = [(f"第 {r.rev} 版", str(local_day(r.effective_us, inputs.tz)), r.reason) for r in later]
     why = f"截止前 {EDIT_DAYS} 天内改过台账，分母随之而变的要说得清 (register edited shortly before the cut-off)"
     return finding("register_edited", "截止前为什么改台账？", why, ("版次", "日期", "原因"), rows)
+
+
+def register_weakened(inputs: Inputs, _: Sequence[MetricResult]) -> list[Finding]:
+    """Machines deleted (not retired) or no longer production equipment, processes no longer key, since the three months began."""
+    rows = []
+    start = inputs.three_months.start_us
+    for old, new in pairwise(r for r in inputs.revisions if r.effective_us < inputs.end_us):
+        if new.effective_us < start:
+            continue
+        when = str(local_day(new.effective_us, inputs.tz))
+        rows += [(f"第 {new.rev} 版", when, name, what) for name, what in _weaker(old.register, new.register)]
+    why = "删去设备、取消生产装备或关键工序，都会让比率和稳定运行变好看 (machines or key processes taken out of the count)"
+    return finding("register_weakened", "为什么不再计入？", why, ("版次", "日期", "对象", "变更"), rows)
+
+
+def _weaker(old: Register, new: Register) -> Iterator[tuple[str, str]]:
+    """What counted in `old` and no longer does in `new`, by name."""
+    for device in old.devices:
+        now = new.device.get(device.id)
+        if now is None:
+            yield f"{device.id} {device.name}", "从台账删去"
+        elif device.production and not now.production:
+            yield f"{device.id} {device.name}", "不再是生产装备"
+    keys = {p.id for p in new.processes if p.key}
+    for process in old.processes:
+        if process.key and process.id not in keys:
+            yield f"{process.id} {process.name}", "不再是关键工序"
+    lines = {line.id for line in new.lines if line.representative}
+    for line in old.lines:
+        if line.representative and line.id not in lines:
+            yield f"{line.id} {line.name}", "不再是代表产线"
 
 
 def denominator_shrank(_: Inputs, results: Sequence[MetricResult]) -> list[Finding]:

@@ -92,7 +92,8 @@ def test_kept_results_have_the_agreed_fields() -> None:
         assert all(set(f) == {x.name for x in fields(Figure)} for f in kept)
 
 
-def test_the_rules_part_measures_a_plant_of_its_kind(tmp_path: Path) -> None:
+def test_the_rules_part_measures_a_plant_of_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "REPEATS", 1)
     found = {f.name: f for f in rules.figures(tmp_path, rules_plant.Shape(lines=1, days=3), 40)}
     assert found["register.errors_found"].value == rules_sheet.ERRORS
     assert "0 quarantined" in found["records.import_rows_per_s"].method

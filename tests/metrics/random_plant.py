@@ -212,7 +212,7 @@ def _known(rng: random.Random, run: str) -> str:
     """run_ok_s and run_in_s of a P line, within the run_s of its D line."""
     if run == ",,":
         return ","
-    known = rng.choice([int(run.split(",")[0]), rng.randint(0, int(run.split(",")[0]))])
+    known = rng.choice([int(run.split(",", maxsplit=1)[0]), rng.randint(0, int(run.split(",", maxsplit=1)[0]))])
     return f"{known},{rng.choice(['', known, rng.randint(0, known)])}"
 
 

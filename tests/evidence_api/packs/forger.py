@@ -6,25 +6,24 @@ from the changed parts, by the verifier's own arithmetic. What still fails is wh
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
 from collector.ledger import merkle
 from collector.ledger.checkpoint import Checkpoint, sign_checkpoint
 from collector.ledger.entry import Entry, canonical_json, strict_json
-from evidence_api.verify import bag, history, recount
-from evidence_api.verify.container import open_container
-from evidence_api.verify.evidence import Evidence, parse_register
-from evidence_api.verify.judgement import judge, level_verdict
+from evidence_api.verify import bag, history, records, report_head
+from evidence_api.verify.catalogue import KINDS
+from evidence_api.verify.evidence import Document, Evidence, Exclusion, parse_register
+from evidence_api.verify.judged import ground_of
+from evidence_api.verify.judgement import judge_all
 from evidence_api.verify.lines import DEVICE_FIELDS, LATE_FIELDS, PARAMETER_FIELDS, hour_number, hour_text, read_hours
 from evidence_api.verify.obligation import Obligation
-from evidence_api.verify.tables import Gaps, changes_table, devices_table, packs_table
-from evidence_api.verify.twin import TWINS, history_draw, recompute
+from evidence_api.verify.tables import Gaps, changes_table, devices_table, documents_table, packs_table
+from evidence_api.verify.twin import TWINS, any_not_live, history_draw, recompute
 from evidence_api.verify.twin_running import device_strips
-from tests.evidence_api.packs.plant import SEEDS, Lines, reseal, seal, zipped
+from tests.evidence_api.packs.plant import SEEDS, Lines, reseal, seal
 
 Files = dict[str, bytes]
 HEADS = {
@@ -40,10 +39,14 @@ def forged(
     lines: Callable[[Lines], None] = lambda _: None,
     entries: Callable[[list[Entry], Files], None] = lambda _, __: None,
     hours: tuple[int, int] | None = None,
+    numbers: Callable[[Any], None] = lambda _: None,
     results: Callable[[Any], None] = lambda _: None,
     stated: Callable[[Any], None] = lambda _: None,
 ) -> bytes:
-    """`lines` are sealed again, `entries` are those before the intent (the files beside them), `hours` what is said to be opened."""
+    """`lines` are sealed again, `entries` are those before the intent (the files beside them), `hours` what is said to be opened.
+
+    `numbers` changes the report before verdicts follow from it, `results` after.
+    """
     files = dict(files)
     leaves = [Entry.parse(x) for x in files[bag.ENTRIES].splitlines()]
     body, intent = strict_json(files[bag.PACK_JSON]), leaves.pop()
@@ -58,7 +61,7 @@ def forged(
     ledger = _ledger(files, body, leaves, intent)
     evidence, gaps = _evidence(files, body, ledger)
     _tables(files, ledger, evidence, gaps, body["at_ms"])
-    _report(files, body, ledger, evidence, results)
+    _report(files, body, ledger, evidence, (numbers, results))
     files[bag.PACK_JSON] = canonical_json(body) + b"\n"
     return reseal(files)
 
@@ -105,19 +108,9 @@ def _evidence(files: Files, body: Any, ledger: history.Ledger) -> tuple[Evidence
         parse_register(n, e.body["effective_ms"] * 1000, strict_json(files[f"{history.REGISTERS}{n:06d}.json"]))
         for n, (_, e) in enumerate(ledger.of("register"), 1)
     ]
-    pack = open_container(io.BytesIO(zipped(files)))
-    leaves = [e.body for _, e in ledger.of("records")]
-    excluded = [
-        history._exclusion(strict_json(pack.read(f"{history.RECORDS}{b['rev']:06d}/{history.EXCLUSION}")))
-        for b in leaves
-        if b["kind"] == "exclusion"
-    ]
-    imported = [b["rev"] for b in leaves if b["kind"] == "import"]
-    records = None
-    if imported:
-        place = f"{history.RECORDS}{imported[-1]:06d}/"
-        records = {f: history._rows(pack.read(place + f)) for f in history.RECORD_FILES}
-    evidence = Evidence(registers, excluded, records, body["origin_class"], bytes.fromhex(body["ledger"]["root"]))
+    rows, excluded, held = _records(files, ledger)
+    root = bytes.fromhex(body["ledger"]["root"])
+    evidence = Evidence(registers, excluded, rows, body["origin_class"], root, held)
     down = {e.body["hour"]: [tuple(x) for x in e.body["down"]] for _, e in ledger.of("seal") if "span" not in e.body}
     gaps, origins, counts = Gaps(), Counter[str](), Counter[str]()
     texts = [iter(files[n].splitlines()) for n in (bag.DEVICE_HOURS, bag.PARAMETER_HOURS, bag.LATE_HOURS)]
@@ -135,17 +128,46 @@ def _evidence(files: Files, body: Any, ledger: history.Ledger) -> tuple[Evidence
     return evidence, gaps
 
 
+class _Everything(set[Any]):
+    """The liar allows himself every change of a stated cell."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def _records(files: Files, ledger: history.Ledger) -> tuple[Any, list[Exclusion], list[Document]]:
+    merged, excluded = records._Merged(), []
+    for _, e in ledger.of("records"):
+        place = f"{records.RECORDS}{e.body['rev']:06d}/"
+        if e.body["kind"] == "exclusion":
+            excluded.append(records.exclusion_of(strict_json(files[place + records.EXCLUSION])))
+        for kind in records.KEYS:
+            if e.body["kind"] == "import" and f"{place}{kind}.csv" in files:
+                merged.add(kind, records.read_table(files[f"{place}{kind}.csv"]), e.at_ms, _Everything())
+    imported = any(e.body["kind"] == "import" for _, e in ledger.of("records"))
+    rows = {kind: list(found.values()) for kind, found in merged.rows.items()} if imported else None
+    return rows, excluded, records._documents(ledger)
+
+
 def _tables(files: Files, ledger: history.Ledger, evidence: Evidence, gaps: Gaps, at_ms: int) -> None:
     tz = evidence.registers[-1].tz
     files[bag.DEVICES] = devices_table(evidence.registers, Obligation(evidence, at_ms * 1000).end_us)
     files[bag.CHANGES] = changes_table(ledger.entries, tz)
+    files[bag.DOCUMENTS] = documents_table(ledger.entries, tz)
     files[bag.PACKS], files[bag.GAPS] = packs_table(ledger.entries, tz), gaps.table()
 
 
-def _report(files: Files, body: Any, ledger: history.Ledger, evidence: Evidence, change: Callable[[Any], None]) -> None:
-    report, rules = strict_json(files[bag.RESULTS]), strict_json(files[bag.RULES])
+def _report(
+    files: Files,
+    body: Any,
+    ledger: history.Ledger,
+    evidence: Evidence,
+    changes: tuple[Callable[[Any], None], Callable[[Any], None]],
+) -> None:
+    report = strict_json(files[bag.RESULTS])
+    shelf = {i: strict_json(files[bag.rules_file(i, "json")]) for i in body["rules"]}
     obligation = Obligation(evidence, body["at_ms"] * 1000)
-    inputs = [list(x) for x in recount._digests(bag.PackJson(body), obligation, ledger).items()]
+    inputs = [list(x) for x in report_head.digests(bag.PackJson(body), obligation, ledger).items()]
     old = {(r["metric"], r["scope"]): r for r in report["results"]}
     found = []
     for metric in TWINS:
@@ -162,15 +184,22 @@ def _report(files: Files, body: Any, ledger: history.Ledger, evidence: Evidence,
             ]
             found.append(result)
     found.append(_drawn(old["M12", "plant"], obligation, inputs, simulated=found[0]["simulated"]))
+    live = {name: any_not_live(evidence, w) for name, w in report_head.windows_of(obligation).items()}
+    found += [
+        r | {"inputs": inputs, "simulated": live[KINDS[metric].window]}
+        for (metric, _), r in old.items()
+        if metric not in TWINS and metric != "M12"
+    ]
     report |= {"results": found, "root": body["ledger"]["root"], "size": body["ledger"]["size"]}
     report |= {"simulated": any(r["simulated"] for r in found), "strips": device_strips(obligation)}
-    words = judge(rules, found, date.fromisoformat(report["day"]))
-    for verdict in report["verdicts"]:
-        verdict["verdict"], verdict["numbers"] = words[verdict["criterion"]]
-        verdict["simulated"] = found[0]["simulated"]
-    for level in report["levels"]:
-        level["verdict"] = level_verdict(rules, level["id"], words)
-    change(report)
+    changes[0](report)
+    judged = judge_all(body["instrument"], shelf, ground_of(report, obligation))
+    for part in (report, *report["references"]):
+        mine = judged[part["instrument"]["id"]]
+        for verdict in part["verdicts"]:
+            verdict.update(mine.words[verdict["criterion"]].to_json())
+        part["levels"], part["adopted"] = mine.levels, mine.adopted
+    changes[1](report)
     files[bag.RESULTS] = canonical_json(report) + b"\n"
 
 

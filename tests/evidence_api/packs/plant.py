@@ -24,11 +24,13 @@ from collector.ledger.checkpoint import origin_of
 from collector.ledger.entry import Entry, strict_json
 from collector.revisions import add_exclusion, apply_register, import_records
 from collector.store.lines import write_hours
-from config.ruleset import RuleSet, parse_ruleset
+from config.metric_names import TITLES
+from config.rulebook import parse_ruleset
+from config.ruleset import RuleSet
 from config.settings import PlantTable
 from evidence_api.pack.build import read_inputs
 from evidence_api.pack.inputs import PackInputs, Request, ledger_root
-from evidence_api.pack.rules import rules_json
+from evidence_api.pack.rules import RuleBook, rules_json
 from evidence_api.pack.writer import BuiltPack, write_pack
 from evidence_api.verify.bag import BAGIT, SIGNATURE, TAG_FILES, bag_info
 from evidence_api.verify.container import directory_record, end_record, local_header, open_container
@@ -36,14 +38,14 @@ from evidence_api.verify.findings import Findings
 from evidence_api.verify.lines import hour_text
 from evidence_api.verify.signature import envelope, statement
 from evidence_api.verify.verifier import verify_pack
-from metrics.registry import METRICS
 from metrics.window import last_months
 
 SEEDS = (b"\x01" * 32, b"\x02" * 32)
 HOUR_MS = 3_600_000
 MIDNIGHT_HOUR = 498_688  # 2026-11-21T16Z, midnight in the plant
-RULES = """format: plantproof-rules/1
-id: T1
+FIRST_HOUR_MS = (MIDNIGHT_HOUR - 3) * HOUR_MS
+RULES = """format: plantproof-rules/2
+id: CN-XX/T1
 edition: 1
 title: 试验办法
 doc_no: 试〔2026〕1号
@@ -120,6 +122,7 @@ class Plant:
     clock: DrivenClock
     rules_raw: bytes
     packs: Path
+    others: tuple[bytes, ...] = ()
     public_key: bytes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -128,12 +131,21 @@ class Plant:
     @cached_property
     def rules(self) -> RuleSet:
         """Parsed."""
-        return parse_ruleset(self.rules_raw, "T1.yaml", METRICS)
+        return parse_ruleset(self.rules_raw, "T1.yaml", TITLES)
+
+    @cached_property
+    def book(self) -> RuleBook:
+        """The small rules, and beside them those that a test brings."""
+        others = [parse_ruleset(raw, "other.yaml", TITLES) for raw in self.others]
+        shelf = {r.id: r for r in (self.rules, *others)}
+        return RuleBook(self.rules.id, dict(zip(shelf, (self.rules_raw, *self.others), strict=True)), shelf)
 
     @cached_property
     def known(self) -> dict[str, str]:
         """What a reader who has these rules knows."""
-        return {hashlib.sha256(self.rules_raw).hexdigest(): hashlib.sha256(rules_json(self.rules)).hexdigest()}
+        book = self.book
+        digests = {i: hashlib.sha256(raw).hexdigest() for i, raw in book.raw.items()}
+        return {d: hashlib.sha256(rules_json(book.shelf[i])).hexdigest() for i, d in digests.items()}
 
     def inputs(self, level: str = "basic") -> PackInputs:
         """A new intent in the ledger, and everything at it."""
@@ -141,12 +153,12 @@ class Plant:
         at_ms = MIDNIGHT_HOUR * HOUR_MS
         window = last_months(at_ms * 1000, 3, BEIJING)
         span = (window.start_us // 1000, window.end_us // 1000)
-        request = Request(level, "T1", at_ms, span, origin_of(lines[0]), len(lines), ledger_root(lines))
-        leaves = [e for e in (Entry.parse(x) for x in lines) if e.t == "rules"]
-        rules = {"instrument": "T1", "sha256": self.rules.sha256, "edition": 1}
-        new = [] if leaves else [Entry("rules", at_ms, "plantproof", rules)]
+        request = Request(level, self.rules.id, at_ms, span, origin_of(lines[0]), len(lines), ledger_root(lines))
+        known = {e.body["instrument"] for e in (Entry.parse(x) for x in lines) if e.t == "rules"}
+        bodies = [{"instrument": r.id, "sha256": r.sha256, "edition": r.edition} for r in self.book.shelf.values()]
+        new = [Entry("rules", at_ms, "plantproof", b) for b in bodies if b["instrument"] not in known]
         size = self.folder.append(*new, request.intent(at_ms, "tester"))
-        return read_inputs(self.folder, request, size, self.rules_raw, self.rules)
+        return read_inputs(self.folder, request, size, self.book)
 
     def build(self) -> BuiltPack:
         """A pack."""
@@ -166,16 +178,16 @@ def make_plant(
     lines: Callable[[Lines], None] = lambda _: None,
     seals: Callable[[list[Entry]], None] = lambda _: None,
     rules: str = RULES,
+    others: tuple[bytes, ...] = (),
+    register_more: str = "",
 ) -> Plant:
     """`lines` may change the hour lines before they are sealed, `seals` the leaves before they are appended."""
     first = MIDNIGHT_HOUR - hours
     clock = DrivenClock(first * HOUR_MS * 1000 - 1_000_000)
     table = PlantTable(name="试验厂", credit_code="91620100MA0000000X", site="一厂")
     folder = create_folder(place / "data", table, origin_class, clock, seeds=SEEDS)
-    (place / "register.toml").write_text(REGISTER, encoding="utf-8")
+    (place / "register.toml").write_text(REGISTER + register_more, encoding="utf-8")
     apply_register(folder, place / "register.toml", "初次登记", clock, "tester")
-    if records:
-        _records(folder, place, clock, first)
     made: Lines = {h: hour_lines(h, origin_class) for h in range(first, MIDNIGHT_HOUR)}
     lines(made)
     write_hours(folder, made.items())
@@ -183,8 +195,10 @@ def make_plant(
     seals(leaves)
     folder.append(*leaves)
     clock.advance_to(MIDNIGHT_HOUR * HOUR_MS * 1000)
+    if records:
+        _records(folder, place, clock, first)
     (place / "packs").mkdir()
-    return Plant(folder, clock, rules.encode(), place / "packs")
+    return Plant(folder, clock, rules.encode(), place / "packs", others)
 
 
 def hour_lines(hour: int, origin: str, minutes: int = (1 << 60) - 1) -> list[bytes]:
@@ -194,7 +208,7 @@ def hour_lines(hour: int, origin: str, minutes: int = (1 << 60) - 1) -> list[byt
     return [
         f"D,A1,{text},1,{origin},3600,{minutes:015x},60,0,0,0,0,{gap},{cause},,,,,,1,0,{_commit(hour, 1)},{_commit(hour, 2)}".encode(),
         f"D,B2,{text},1,{origin},3600,{0:015x},0,0,0,0,0,3600,not_connected,,,,,,0,0,{_commit(hour, 3)},{_commit(hour, 4)}".encode(),
-        f"P,A1,{text},speed,{minutes:015x},60,0".encode(),
+        f"P,A1,{text},speed,{minutes:015x},60,0,,".encode(),
     ]
 
 

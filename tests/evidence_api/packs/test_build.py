@@ -22,13 +22,15 @@ from evidence_api.pack.rules import known_rules
 from evidence_api.verify.signature import read_key
 from evidence_api.verify.verifier import verify_file
 from tests.evidence_api.packs.conftest import Made
-from tests.evidence_api.packs.plant import REGISTER, Plant, make_plant
+from tests.evidence_api.packs.plant import REGISTER, RULES, Plant, make_plant
 
 ROOT = Path(__file__).parents[3]
 
 
-def _pack(plant: Plant, level: str = "basic") -> writer.BuiltPack:
-    return build.build_pack(plant.folder, instrument="GS25", level=level, at_ms=None, clock=plant.clock, actor="tester")
+def _pack(plant: Plant, level: str = "basic", instrument: str = "GS25") -> writer.BuiltPack:
+    return build.build_pack(
+        plant.folder, instrument=instrument, level=level, at_ms=None, clock=plant.clock, actor="tester"
+    )
 
 
 def test_a_live_pack_with_the_right_key_ends_with_exit_0_at_grade_e0(tmp_path: Path) -> None:
@@ -38,6 +40,46 @@ def test_a_live_pack_with_the_right_key_ends_with_exit_0_at_grade_e0(tmp_path: P
     assert [s for s in findings.steps if s.outcome in ("failed", "skipped", "unknown")] == []
     assert (findings.exit_code, findings.grade) == (0, "E0")
     assert built.path.name == f"91620100MA0000000X-basic-20261122-{built.pack_id[:8]}.zip"
+
+
+@pytest.mark.parametrize(
+    ("instrument", "level", "shown"),
+    [
+        ("CN-TJ/TJ", "basic", "天津市"),
+        ("CN-SD/SD25", "advanced", "征求意见稿"),
+        ("CN-SD/SD22", "workshop", "已于 2025-12-31 失效"),
+        ("GS25", "excellent", "甘肃省"),
+    ],
+)
+def test_every_instrument_makes_a_pack_that_says_whether_it_binds(
+    tmp_path: Path, instrument: str, level: str, shown: str
+) -> None:
+    plant = make_plant(tmp_path, "live", records=True)
+    built = _pack(plant, level, instrument)
+    findings = verify_file(built.path, bytes.fromhex(built.public_key), known_rules())
+    assert [s for s in findings.steps if s.outcome in ("failed", "skipped", "unknown")] == []
+    assert findings.exit_code == 0
+    assert shown in (findings.step("H-72") or findings.steps[0]).found
+    with zipfile.ZipFile(built.path) as pack:
+        assert shown in pack.read("READ-ME-FIRST.txt").decode("utf-8-sig")
+        assert shown in pack.read("data/report/report.html").decode()
+    again = build.rebuild_pack(plant.folder, built.path, tmp_path / "again.zip")
+    assert again.path.read_bytes() == built.path.read_bytes()
+
+
+def test_rules_of_the_factorys_own_make_a_pack_that_nobody_else_can_tell(tmp_path: Path) -> None:
+    (tmp_path / "CN-XX").mkdir()
+    own = tmp_path / "CN-XX" / "T1.yaml"
+    own.write_text(RULES, encoding="utf-8")
+    plant = make_plant(tmp_path)
+    built = _pack(plant, "basic", str(own))
+    findings = verify_file(built.path, bytes.fromhex(built.public_key), known_rules())
+    assert findings.exit_code == 7
+    assert [s.code for s in findings.steps if s.outcome == "unknown"] == ["H-71"]
+    again = build.rebuild_pack(plant.folder, built.path, tmp_path / "again.zip", own)
+    assert again.path.read_bytes() == built.path.read_bytes()
+    with pytest.raises(PackError, match="CN-XX/T1"):
+        build.rebuild_pack(plant.folder, built.path, tmp_path / "more.zip")
 
 
 @pytest.mark.parametrize(("origin", "suffix"), [("simulated", "-DEMO.zip"), ("replay", "-REPLAY.zip")])
@@ -59,6 +101,9 @@ def test_intent_stands_before_the_pack_and_the_pack_leaf_after_it(tmp_path: Path
     built = _pack(plant)
     entries = log.read_entries(plant.folder.ledger)
     assert [e.t for e in entries[-3:]] == ["rules", "pack_intent", "pack"]
+    named = {e.body["instrument"] for e in entries if e.t == "rules"}
+    assert "CN-GS/GS25" in named
+    assert {"CN/ELEMENTS25", "CN/SCENES25"} <= named
     assert entries[-1].body["manifest_sha256"] == built.manifest_sha256
     assert entries[-1].body["size_bytes"] == built.path.stat().st_size
     with zipfile.ZipFile(built.path) as pack:
@@ -69,7 +114,8 @@ def test_a_second_pack_knows_of_the_first_and_needs_no_new_rules_leaf(tmp_path: 
     plant = make_plant(tmp_path)
     first, second = _pack(plant), _pack(plant, "scene")
     assert first.path != second.path
-    assert [e.t for e in log.read_entries(plant.folder.ledger)].count("rules") == 1
+    rules = [e.body["instrument"] for e in log.read_entries(plant.folder.ledger) if e.t == "rules"]
+    assert len(rules) == len(set(rules)) == 5
     with zipfile.ZipFile(second.path) as pack:
         packs = pack.read("data/accounting/packs.csv").decode("utf-8-sig")
     assert first.manifest_sha256 in packs

@@ -109,11 +109,18 @@ def _log(made: Made) -> str:
     return str(bag.read_pack_json(open_container(io.BytesIO(made.raw))).body["ledger"]["log"])
 
 
+def _positions(raw: bytes) -> list[int]:
+    """Every byte of headers, directory, manifests and signature; of the payload's contents every seventh (a CRC-32 misses no bit)."""
+    payload = [e for n, e in open_container(io.BytesIO(raw)).entries.items() if n.startswith("data/")]
+    inside = {at for e in payload for at in range(e.start, e.start + e.size) if at % 7}
+    return [at for at in range(len(raw)) if at not in inside]
+
+
 @pytest.mark.parametrize("part", range(8))
-def test_every_single_flipped_byte_is_noticed(live: Made, part: int) -> None:
+def test_every_flipped_byte_is_noticed(live: Made, part: int) -> None:
     assert not _noticed(live.raw, live)
     missed = []
-    for at in range(part, len(live.raw), 8):
+    for at in _positions(live.raw)[part::8]:
         raw = bytearray(live.raw)
         raw[at] ^= 1 << (at // 8 % 8)
         if not _noticed(bytes(raw), live):
@@ -123,7 +130,8 @@ def test_every_single_flipped_byte_is_noticed(live: Made, part: int) -> None:
 
 @pytest.mark.parametrize("part", range(4))
 def test_a_flipped_byte_ends_the_whole_walk_with_exit_6(live: Made, part: int) -> None:
-    for at in range(part * 17, len(live.raw), 68):
+    step = len(live.raw) // 60
+    for at in range(part * step // 4, len(live.raw), step):
         raw = bytearray(live.raw)
         raw[at] ^= 0xFF
         assert live.plant.verify(bytes(raw)).exit_code == 6, at

@@ -119,7 +119,8 @@ def _level(**changes: Any) -> Callable[[Any], None]:
 
 RESULTS: list[tuple[str, Callable[[Any], None]]] = [
     ("E-47", _m12(status="ok")),
-    ("E-47", _m12(upper=[9, 9])),
+    ("E-47", _m12(declared=[0, 3])),
+    ("E-49", _m12(upper=[9, 9])),
     ("E-49", lambda r: r["results"][0].update(more=1)),
     ("E-49", lambda r: r["results"][0]["parameters"].insert(0, ["lower_at_80", 2])),
     ("E-41", lambda r: r["results"][0]["parameters"].append(["coverage_min", 1])),

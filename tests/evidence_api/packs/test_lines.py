@@ -84,8 +84,8 @@ def test_hours_out_of_order_and_missing_headers_are_refused() -> None:
         return [t.encode() for t in texts]
 
     heads = (DEVICE_FIELDS, PARAMETER_FIELDS, LATE_FIELDS)
-    late = "P,A1,2026-11-21T15Z,x,000000000000000,0,0"
-    early = "P,A1,2026-11-21T14Z,x,000000000000000,0,0"
+    late = "P,A1,2026-11-21T15Z,x,000000000000000,0,0,,"
+    early = "P,A1,2026-11-21T14Z,x,000000000000000,0,0,,"
     with pytest.raises(LineError, match="ascending"):
         list(read_hours(lines(heads[0]), lines(heads[1], late, early), lines(heads[2])))
     with pytest.raises(LineError, match="first line"):

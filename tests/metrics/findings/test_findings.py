@@ -69,6 +69,16 @@ def test_a_register_edited_within_thirty_days_is_asked_about_with_its_reason_and
     assert [row[1] for row in found.rows] == ["2026-10-05", "2026-10-20"]
 
 
+def test_a_machine_deleted_or_unmarked_is_asked_about_and_a_retired_one_is_not() -> None:
+    retired = {"id": "C", "retired_at": "2026-10-01"}
+    registers = [
+        {"effective": "2026-07-01T00:00:00+08:00", "body": _body({"id": "A"}, {"id": "B"}, {"id": "C"})},
+        {"effective": "2026-10-15T10:00:00+08:00", "body": _body({"id": "B", "production": False}, retired)},
+    ]
+    (found,) = _of(inputs_of(vector_of({"at": T, "register": registers, "lines": []})), "register_weakened")
+    assert [row[2:] for row in found.rows] == [("A A", "从台账删去"), ("B B", "不再是生产装备")]
+
+
 def test_a_denominator_that_shrank_is_asked_about() -> None:
     registers = [
         {"effective": "2026-07-01T00:00:00+08:00", "body": _body({"id": "A"}, {"id": "B"})},
