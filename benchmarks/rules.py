@@ -82,10 +82,11 @@ def _one_hour(place: Path) -> list[Figure]:
     for metric in HOUR_METRICS:
         name = "metrics.one_hour_ms" if metric == HOUR_METRICS[0] else f"metrics.one_hour_{metric.lower()}_ms"
         method = (
-            f"{metric} after one new sealed hour, in a process that holds the inputs (metrics/resume.py): the new hour read "
-            f"{ours['reading_ms']:.0f} ms, the metric {ours[metric]:.0f} ms; {_beside(ours)}"
+            f"{metric} after one new sealed hour on disk, in a process that holds the inputs of before (metrics/resume.py): ledger "
+            f"and hour read in {ours[f'{metric}_reading']:.0f} ms of it; best of {REPEATS}, the first {ours[f'{metric}_first']:.0f} ms; "
+            f"{_beside(ours)}"
         )
-        made.append(_limited(name, ours["reading_ms"] + ours[metric], "ms", HOUR_LIMIT_MS, method))
+        made.append(_limited(name, ours[metric], "ms", HOUR_LIMIT_MS, method))
     return made
 
 
@@ -192,7 +193,7 @@ def _single_pass(place: Path) -> Found:
 def _one_hour_later(place: Path) -> Found:
     from collector.folder import open_folder  # noqa: PLC0415
     from collector.register_revisions import registers  # noqa: PLC0415
-    from metrics.evaluate import compute_all, read_inputs  # noqa: PLC0415
+    from metrics.evaluate import compute_all, fewer_collections, read_inputs  # noqa: PLC0415
     from metrics.registry import METRICS  # noqa: PLC0415
     from metrics.resume import resume  # noqa: PLC0415
 
@@ -201,15 +202,21 @@ def _one_hour_later(place: Path) -> Found:
     compute_all(warm)
     last = end_us() // 3_600_000_000
     seal(folder, registers(folder)[-1].register, range(last - 1, last))
-    begun = time.perf_counter()
-    inputs = resume(warm, folder, end_us())
-    found: Found = {"reading_ms": 1000 * (time.perf_counter() - begun)}
-    for metric in HOUR_METRICS:
-        fresh = resume(warm, folder, end_us())  # nothing kept from the metric before
-        begun = time.perf_counter()
-        METRICS[metric](fresh)
-        found[metric] = 1000 * (time.perf_counter() - begun)
-    return {**found, "hours": inputs.lines.device["hour"].n_unique()}
+    found: Found = {}
+    with fewer_collections():  # as `compute` has it
+        for metric in HOUR_METRICS:
+            spent = []
+            for _ in range(
+                REPEATS
+            ):  # the same hour again: it is read and placed as if it were new, nothing counted is kept
+                begun = time.perf_counter()
+                fresh = resume(warm, folder, end_us())
+                read = time.perf_counter()
+                METRICS[metric](fresh)
+                spent.append((1000 * (time.perf_counter() - begun), 1000 * (read - begun)))
+            found[metric], found[f"{metric}_reading"] = min(spent)
+            found[f"{metric}_first"] = spent[0][0]
+    return {**found, "hours": fresh.lines.device["hour"].n_unique()}
 
 
 def _parse_register(place: Path) -> Found:

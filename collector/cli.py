@@ -176,12 +176,18 @@ def exclusion_add(
 def exclusion_list(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """列出停机登记 (list exclusions)."""
     from collector.folder import open_folder
-    from collector.revisions import exclusions
+    from collector.revisions import exclusions, registers
+    from config.wording import CHINA, plant_time
 
-    rows = [
+    folder = open_folder(data)
+    rows: list[dict[str, object]] = [
         {"id": x.id, "devices": " ".join(x.devices), "from": _iso(x.from_us), "to": _iso(x.to_us), "reason": x.reason}
-        for x in exclusions(open_folder(data))
+        for x in exclusions(folder)
     ]
+    if not as_json:
+        revisions = registers(folder)
+        tz = revisions[-1].register.calendar.tz if revisions else CHINA
+        rows = [row | {k: plant_time(str(row[k]), tz) for k in ("from", "to")} for row in rows]
     _rows(rows, ("编号", "设备", "开始", "结束", "原因"), as_json=as_json)
 
 

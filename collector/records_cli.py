@@ -1,7 +1,8 @@
 """Commands about 生产记录: import, list, show, quarantine, template, follow; and the exclusions (计划停机登记).
 
-In: a data folder, record files. Out: tables on stdout (or JSON with --json). Exit codes: 0 good, 3 rows went to quarantine or there is
-no such batch, 4 a file was refused as a whole. `follow` is the process that `run` supervises when [records] is configured.
+In: a data folder, record files. Out: tables on stdout in the plant's time (or JSON with --json, in UTC). Exit codes: 0 good, 3 rows went
+to quarantine or there is no such batch, 4 a file was refused as a whole. `follow` is the process that `run` supervises when [records]
+is configured.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from config.errors import ConfigError, Problem
+from config.wording import CHINA, plant_time
 
 if TYPE_CHECKING:
+    from collector.folder import DataFolder
     from collector.intake.imports import Imported
 
 app = typer.Typer(help="生产与企业记录、停机登记 (records and exclusions)", no_args_is_help=True)
@@ -65,7 +68,7 @@ def import_(
     if as_json:
         _json(_plain(done))
     else:
-        _show(done, dry_run=dry_run)
+        _show(done, _zone(open_folder(data)), dry_run=dry_run)
     raise typer.Exit(3 if done.quarantined else 0)
 
 
@@ -73,8 +76,10 @@ def import_(
 def list_(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """列出各次导入 (imports, newest last)."""
     from collector.folder import open_folder
+    from collector.ledger.log import read_of
     from collector.record_revisions import imports
 
+    folder = open_folder(data)
     rows: list[dict[str, Any]] = [
         {
             "rev": r.rev,
@@ -84,17 +89,29 @@ def list_(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
             "actor": r.actor,
             "reason": r.reason,
         }
-        for r in imports(open_folder(data))
+        for r in imports(folder)
     ]
     if as_json:
         _json(rows)
         return
+    tz = _zone(folder)
     table = Table("版", "时间", *WORDS.values(), "文件", "登记人", "原因")
     for row in rows:
         files = "、".join(row["files"][:3]) + (f" 等 {len(row['files'])} 份" if len(row["files"]) > 3 else "")
-        cells = (row["rev"], row["entered"], *(row[o] for o in WORDS), files, row["actor"], row["reason"])
+        cells = (
+            row["rev"],
+            plant_time(row["entered"], tz),
+            *(row[o] for o in WORDS),
+            files,
+            row["actor"],
+            row["reason"],
+        )
         table.add_row(*(str(c) for c in cells))
     Console().print(table)
+    others = [str(e.body["rev"]) for e in read_of(folder.ledger, "records") if e.body["kind"] != "import"]
+    if others:
+        words = f"第 {'、'.join(others)} 版是停机登记，不是导入：plantproof records exclusion list (exclusions, not imports)"
+        Console().print(words, markup=False, soft_wrap=True)
 
 
 @app.command("show")
@@ -149,12 +166,13 @@ def quarantine(
     from collector.intake.quarantine import quarantined, to_fix
     from config.record_kinds import KINDS
 
-    rows = [r for r in quarantined(open_folder(data), revision) if kind is None or r["kind"] == kind]
+    folder = open_folder(data)
+    rows = [r for r in quarantined(folder, revision) if kind is None or r["kind"] == kind]
     kinds = list(dict.fromkeys(r["kind"] for r in rows))
     if output is not None:
         for name in kinds:
             path = output / f"{KINDS[name].zh}-隔离.csv"
-            write_durably(path, to_fix([r for r in rows if r["kind"] == name]))
+            write_durably(path, to_fix([r for r in rows if r["kind"] == name], _zone(folder)))
             typer.echo(str(path))
     elif as_csv:
         if len(kinds) > 1:
@@ -162,13 +180,15 @@ def quarantine(
                 "--csv", "", f"有几种记录：{'、'.join(kinds)} (several kinds)", "加 --kind，或用 -o 目录 (or -o)"
             )
             raise ConfigError([problem])
-        typer.echo(to_fix(rows).decode("utf-8-sig") if rows else "", nl=False)
+        typer.echo(to_fix(rows, _zone(folder)).decode("utf-8-sig") if rows else "", nl=False)
     elif as_json:
         _json([{**r, "cells": json.loads(r["cells"])} for r in rows])
     else:
+        tz = _zone(folder)
         table = Table("版", "种类", "文件", "行", "原因")
         for r in rows:
-            table.add_row(str(r["rev"]), KINDS[r["kind"]].zh, r["name"], r["source_row"], r["words"])
+            words = plant_time(r["words"], tz)
+            table.add_row(str(r["rev"]), KINDS[r["kind"]].zh, r["name"], r["source_row"], words)
         Console().print(table)
 
 
@@ -249,7 +269,7 @@ def _plain(done: Imported) -> dict[str, Any]:
     }
 
 
-def _show(done: Imported, *, dry_run: bool) -> None:
+def _show(done: Imported, tz: timezone, *, dry_run: bool) -> None:
     from config.record_kinds import KINDS
 
     out = Console()
@@ -258,11 +278,12 @@ def _show(done: Imported, *, dry_run: bool) -> None:
         table.add_row(KINDS[name].zh, *(str(counts[o]) for o in WORDS))
     out.print(table)
     for name, c in done.corrections[:_SHOWN]:
-        out.print(f"  更正 {name}:{c.number} {c.column}: {c.found} → {c.taken}", markup=False)
+        taken = plant_time(c.taken, tz)
+        out.print(f"  更正 {name}:{c.number} {c.column}: {c.found} → {taken}", markup=False)
     if len(done.corrections) > _SHOWN:
         out.print(f"  …… 共更正 {len(done.corrections)} 处，见 corrected.csv", markup=False)
     for refused in done.quarantined[:_SHOWN]:
-        words = "；".join(f.words for f in refused.faults)
+        words = plant_time("；".join(f.words for f in refused.faults), tz)
         out.print(f"  隔离 {refused.offered.name}:{refused.offered.row.number}: {words}", markup=False)
     if len(done.quarantined) > _SHOWN:
         out.print(f"  …… 共隔离 {len(done.quarantined)} 行：plantproof records quarantine", markup=False)
@@ -272,6 +293,14 @@ def _show(done: Imported, *, dry_run: bool) -> None:
         out.print("这些文件以前导入过，没有新内容 (imported before, nothing new)", markup=False)
     else:
         out.print(f"✔ 记录第 {done.rev} 版 (revision {done.rev})", markup=False)
+
+
+def _zone(folder: DataFolder) -> timezone:
+    """The plant's, as its newest register says; China's before there is one."""
+    from collector.revisions import registers
+
+    revisions = registers(folder)
+    return revisions[-1].register.calendar.tz if revisions else CHINA
 
 
 def _iso(us: int) -> str:

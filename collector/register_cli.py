@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import getpass
 import sys
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +18,7 @@ from rich.table import Table
 
 from collector.cli import DEFAULT_DATA, AsJson, Data, _json
 from config.errors import ConfigError, Problem
+from config.wording import plant_time
 
 if TYPE_CHECKING:
     from collector.register_revisions import RegisterRevision
@@ -57,7 +58,7 @@ def register_import(
     if as_json and dry_run:
         _json(_diff_json(diff))
     elif diff is not None:
-        _show_diff(Console(stderr=as_json), diff)
+        _show_diff(Console(stderr=as_json), diff, register.calendar.tz)
     if diff is None:
         _say("✔ 与现行台账相同，不产生新版 (same as the register in force: nothing to do)", as_json=as_json)
     if diff is None or dry_run:
@@ -89,8 +90,9 @@ def register_check(
     if annotate is not None:
         from config.tables.annotate import annotate_workbook
 
-        annotate_workbook(file, annotate, parsed)
-        Console(stderr=True).print(f"批注副本 {annotate} (annotated copy)", markup=False, soft_wrap=True)
+        lost = annotate_workbook(file, annotate, parsed)
+        without = f"，不含原件的{'、'.join(lost)} (not carried over)" if lost else ""
+        Console(stderr=True).print(f"批注副本 {annotate} (annotated copy){without}", markup=False, soft_wrap=True)
     if as_json:
         _json(
             {
@@ -141,7 +143,8 @@ def register_history(
     from collector.register_revisions import registers
     from config.register_diff import device_changes
 
-    rows, before, revisions = [], None, registers(open_folder(data))
+    rows: list[dict[str, Any]] = []
+    before, revisions = None, registers(open_folder(data))
     for r in revisions:
         now = r.register.device.get(device)
         for key, old, new in device_changes(before, now):
@@ -152,6 +155,12 @@ def register_history(
         before = now
     if not rows:
         raise ConfigError([_no_device(device, revisions)])
+    if not as_json:
+        tz = revisions[-1].register.calendar.tz
+        rows = [
+            row | {"key": _field("device", row["key"])} | {k: plant_time(row[k], tz) for k in ("old", "new")}
+            for row in rows
+        ]
     _rows(rows, ("版", "得知", "项", "原为", "改为", "登记人", "原因"), as_json=as_json)
 
 
@@ -237,7 +246,7 @@ def _corrections(out: Console, parsed: Parsed) -> None:
         out.print(f"  … 另有 {len(kinds) - _SHOWN} 类，见 --json 或批注副本", markup=False, soft_wrap=True)
 
 
-def _show_diff(out: Console, diff: RegisterDiff) -> None:
+def _show_diff(out: Console, diff: RegisterDiff, zone: timezone) -> None:
     from config.register_check import ZH
 
     names = ZH | {"calendar": "日历"}
@@ -248,7 +257,7 @@ def _show_diff(out: Console, diff: RegisterDiff) -> None:
                 more = " …" if len(ids) > 12 else ""
                 lines.append(f"{names[table]} {word} {len(ids)}: {'、'.join(ids[:12])}{more}")
         lines += [
-            f"{names[table]} {i}: {key} {old or '（空）'} → {new or '（空）'}"
+            plant_time(f"{names[table]} {i}: {_field(table, key)} {old or '（空）'} → {new or '（空）'}", zone)
             for i, fields in change.changed.items()
             for key, old, new in fields
         ]
@@ -262,6 +271,17 @@ def _show_diff(out: Console, diff: RegisterDiff) -> None:
         )
     for m in diff.moves[:_SHOWN]:
         out.print(f"分母 {m.metric} {m.scope}: {m.before} → {m.after}", markup=False, soft_wrap=True)
+
+
+def _field(table: str, key: str) -> str:
+    """What a key of the register is called in the workbook: `retired_at` -> 停用日期; a point's with the point's name."""
+    from config.register_check import ZH
+    from config.tables.register_sheets import SHEETS
+
+    point, _, inner = key.rpartition(".") if key.startswith("point ") else ("", "", key)
+    columns = {c.key.removeprefix("set."): c.zh for s in SHEETS if s.table == table for c in s.columns}
+    words = columns.get(inner) or (ZH.get(inner) if inner == table else None) or inner
+    return f"测点 {point.removeprefix('point ')} {words}" if point else words
 
 
 def _diff_json(diff: RegisterDiff | None) -> dict[str, object]:
@@ -319,7 +339,7 @@ def _show_day(revisions: list[RegisterRevision], on: str, known: str, *, as_json
         out.print("此后没有新的变更 (nothing is known differently now)", markup=False, soft_wrap=True)
     else:
         out.print(f"当时所知（第 {then.rev} 版）与现在所知（第 {now.rev} 版）之差:", markup=False, soft_wrap=True)
-        _show_diff(out, differs)
+        _show_diff(out, differs, zone)
 
 
 def _known_at(revisions: list[RegisterRevision], at_us: int | None, *, none: bool = False) -> RegisterRevision:
@@ -334,7 +354,7 @@ def _known_at(revisions: list[RegisterRevision], at_us: int | None, *, none: boo
     )
 
 
-def _zone(revisions: list[RegisterRevision]) -> tzinfo:
+def _zone(revisions: list[RegisterRevision]) -> timezone:
     if not revisions:
         raise ConfigError(
             [
@@ -356,12 +376,12 @@ def _day(option: str, text: str) -> date:
         raise ConfigError([Problem(option, "", f"应为日期，如 2026-10-01，实为 {text!r} (expected a day)")]) from None
 
 
-def _end_of(option: str, text: str, zone: tzinfo) -> int:
+def _end_of(option: str, text: str, zone: timezone) -> int:
     day = _day(option, text) if text else datetime.now(zone).date()
     return int(datetime.combine(day + timedelta(days=1), time(), zone).timestamp() * 1_000_000) - 1
 
 
-def _moment(option: str, text: str, zone: tzinfo) -> int:
+def _moment(option: str, text: str, zone: timezone) -> int:
     if len(text) == 10:
         return _end_of(option, text, zone)
     try:
@@ -380,7 +400,7 @@ def _no_device(device: str, revisions: list[RegisterRevision]) -> Problem:
     return Problem(device, "", "各版台账里都没有这台设备 (no revision has this device)", near(device, known))
 
 
-def _local(us: int, zone: tzinfo) -> str:
+def _local(us: int, zone: timezone) -> str:
     return datetime.fromtimestamp(us // 1_000_000, zone).isoformat(sep=" ")
 
 

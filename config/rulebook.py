@@ -30,6 +30,14 @@ def shipped_rules() -> dict[str, Path]:
     return _files(RULES)
 
 
+def shipped_digest() -> str:
+    """SHA-256 over the ids and bytes of all instruments that come with the program, as they lie on disk now."""
+    digest = hashlib.sha256()
+    for name, path in shipped_rules().items():
+        digest.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
 def find_rules(name: str) -> Path | None:
     """The file of an instrument: its id (`CN-GS/GS25`), the last part of it (`GS25`), or a path of the factory's own."""
     shipped = shipped_rules()

@@ -123,6 +123,8 @@ port = 8420
 
 # [records]             # 去掉注释即自动导入生产记录 (docs/records.md)
 # watch = "/srv/mes"    # 放进来的 csv、xlsx、json
+# poll_s = 2            # 多久看一次文件夹
+# gather_s = 60         # MQTT 消息攒多久导入一次
 # [records.mqtt]
 # broker = "mqtt://10.0.0.5:1883"
 # topic = "mes/records/#"

@@ -7,8 +7,10 @@ because the file does not name it. Errors that models raise themselves (`config.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +19,8 @@ from pydantic import BaseModel
 from config.model import Wrong
 
 Loc = tuple[str | int, ...]
+CHINA = timezone(timedelta(hours=8))
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)")
 _BRANCHES = ("opcua", "modbus", "mqtt", "sparkplug")
 _SHAPES = {
     "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$": (
@@ -68,6 +72,16 @@ def key_path(loc: Loc) -> str:
     for part in loc:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     return path
+
+
+def plant_time(text: str, tz: timezone = CHINA) -> str:
+    """The text with every UTC moment in it as the plant's clock showed it: `2026-10-01T00:30:00Z` -> `2026-10-01 08:30:00`."""
+
+    def local(found: re.Match[str]) -> str:
+        at = datetime.fromisoformat(found[0]).astimezone(tz)
+        return at.replace(tzinfo=None).isoformat(sep=" ")
+
+    return _MOMENT.sub(local, text)
 
 
 def near(found: object, known: list[str]) -> str:

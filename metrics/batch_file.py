@@ -15,6 +15,7 @@ from config.register import Register
 from metrics.batch_family import ALWAYS, INSPECTION, LOT, NEVER, OPERATION, PROCESS, SHIPMENT, Family
 from metrics.genealogy import Genealogy
 from metrics.inputs import Records
+from metrics.result import Window
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +35,16 @@ class BatchFiles:
     proven: pl.DataFrame
     family: Family
     cyclic: frozenset[int]
+
+
+def closed_batches(records: Records, window: Window) -> pl.DataFrame:
+    """Batches closed in the window; `excused`: trial, and entered as such before closing."""
+    within = (pl.col("closed_at") >= window.start_us) & (pl.col("closed_at") < window.end_us)
+    return (
+        records.frame("batches")
+        .filter(within)
+        .with_columns(excused=pl.col("trial") & (pl.col("entered_us") < pl.col("closed_at")))
+    )
 
 
 def read_files(records: Records, register: Register, asked: pl.DataFrame) -> BatchFiles:

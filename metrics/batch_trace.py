@@ -1,6 +1,6 @@
 """批次可追溯: what stands against each batch: the core of 批次追溯率 (M13).
 
-In: `Inputs` with records, the batches asked for. Out: `Judged`: one `Member` per batch, with every reason that holds once, in
+In: `Inputs` with records, the batches asked for. Out: one `Member` per batch, with every reason that holds once, in
 the order of `CODES`, and the first thing concerned. A fault of a source's row counts when the row is from before the link: it is
 in the batch's file too. One vectorised pass per question; only linked batches are walked one by one.
 Exact rules: docs/metrics.md, M13. Source: GS25 第十二条(四)5; catalogue §4.1 M13.
@@ -9,9 +9,11 @@ Exact rules: docs/metrics.md, M13. Source: GS25 第十二条(四)5; catalogue §
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import polars as pl
 
+from config.register import Register
 from metrics.batch_family import ALWAYS, INSPECTION, LOT, NEVER, OPERATION, PROCESS, SHIPMENT, Family
 from metrics.batch_file import BatchFiles, read_files
 from metrics.inputs import Inputs, Records
@@ -37,11 +39,34 @@ FAULT = {
 Fault = tuple[int, str]  # moment, subject
 
 
-def judged_batches(inputs: Inputs, records: Records, batches: pl.DataFrame) -> tuple[Member, ...]:
-    """Rows of kind batches -> members in the same order."""
-    files = read_files(records, inputs.register, batches)
-    own = pl.concat([*_row_faults(files), *_time_faults(files), *_parameter_faults(inputs, files)])
-    faults = pl.concat([_inherited(files.family, own), *_missing(files)])
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchRows:
+    """What does not depend on the hour lines. operations: those of key processes that end after they start. faults, missing: `FAULT`."""
+
+    names: tuple[tuple[str, str], ...]
+    operations: pl.DataFrame
+    faults: pl.DataFrame
+    missing: pl.DataFrame
+    family: Family
+
+
+def batch_rows(records: Records, register: Register, batches: pl.DataFrame) -> BatchRows:
+    """`batches`: rows of kind batches; all that is said of them in the records (`Inputs.batch_rows` keeps it)."""
+    files = read_files(records, register, batches)
+    operations = _key_operations(files).filter(pl.col("end") > pl.col("start")).select("b", "device_id", "start", "end")
+    return BatchRows(
+        tuple(zip(batches["batch_id"].to_list(), batches["product"].to_list(), strict=True)),
+        operations,
+        pl.concat([*_row_faults(files), *_time_faults(files)]),
+        pl.concat(_missing(files)),
+        files.family,
+    )
+
+
+def judged_batches(inputs: Inputs, rows: BatchRows) -> tuple[Member, ...]:
+    """Members in the order of the batches."""
+    own = pl.concat([rows.faults, *_parameter_faults(inputs, rows.operations)])
+    faults = pl.concat([_inherited(rows.family, own), rows.missing])
     reasons = (
         faults.sort("b", "rank", maintain_order=True)
         .group_by("b", "rank", maintain_order=True)
@@ -50,8 +75,7 @@ def judged_batches(inputs: Inputs, records: Records, batches: pl.DataFrame) -> t
     against: dict[int, list[tuple[str, str, bool, bool]]] = {}
     for b, rank, subject, value, upper in reasons.rows():
         against.setdefault(b, []).append((CODES[rank], subject, value, upper))
-    named = zip(batches["batch_id"].to_list(), batches["product"].to_list(), strict=True)
-    return tuple(_member(batch, product, against.get(b, [])) for b, (batch, product) in enumerate(named))
+    return tuple(_member(batch, product, against.get(b, [])) for b, (batch, product) in enumerate(rows.names))
 
 
 def _member(batch: str, product: str, against: list[tuple[str, str, bool, bool]]) -> Member:
@@ -125,9 +149,8 @@ def _links(files: BatchFiles) -> pl.DataFrame:
     return pl.DataFrame(rows, {"b": pl.UInt32, "parent": pl.String, "at": pl.Int64}, orient="row")
 
 
-def _parameter_faults(inputs: Inputs, files: BatchFiles) -> Iterator[pl.DataFrame]:
+def _parameter_faults(inputs: Inputs, operations: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Key operations whose device has no key parameter, or one that was not covered."""
-    operations = _key_operations(files).filter(pl.col("end") > pl.col("start")).select("b", "device_id", "start", "end")
     without = operations.join(key_points(inputs.register), on="device_id", how="anti")
     yield _faults(without, "no_key_parameter", pl.col("device_id"), pl.col("start")).with_columns(upper=pl.lit(False))
     covered = covered_minutes(inputs, operations)

@@ -18,30 +18,44 @@ ABSENT = -(1 << 40)  # below any figure a line can hold, and far from overflow
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """Lines, and the row and column where each of them stands."""
+
+    lines: pl.DataFrame
+    rows: Counts
+    columns: Counts
+
+    def values(self, column: str) -> Counts:
+        return self.lines[column].cast(pl.Int64).fill_null(ABSENT).to_numpy()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Fields:
-    """lines: those placed; rows, columns: where each of them stands."""
+    """placed: the lines, some hours each. Arrays are views or kept: they are read, never written by who asks for them."""
 
     devices: tuple[str, ...]
     first_hour: int
     hours: int
-    lines: pl.DataFrame
-    rows: Counts
-    columns: Counts
+    placed: tuple[Placed, ...]
     _made: dict[str, Counts] = field(default_factory=dict)
 
     def array(self, column: str) -> Counts:
         """All devices, all hours of one integer column."""
         if column not in self._made:
             out = np.full((len(self.devices), self.hours), ABSENT, np.int64)
-            out[self.rows, self.columns] = self.lines[column].cast(pl.Int64).fill_null(ABSENT).to_numpy()
+            for part in self.placed:
+                out[part.rows, part.columns] = part.values(column)
             self._made[column] = out
         return self._made[column]
 
     def part(self, column: str, devices: tuple[str, ...], first_hour: int, hours: int) -> Counts:
         """Some devices and some hours of it."""
-        position = {name: i for i, name in enumerate(self.devices)}
         start = first_hour - self.first_hour
-        return self.array(column)[:, start : start + hours][[position[name] for name in devices]]
+        found = self.array(column)[:, start : start + hours]
+        if devices == self.devices:
+            return found
+        position = {name: i for i, name in enumerate(self.devices)}
+        return found[[position[name] for name in devices]]
 
 
 def place_pairs(
@@ -67,23 +81,23 @@ def _code(names: pl.Series, known: list[str]) -> Counts:
 
 
 def extend_fields(known: Fields, new: pl.DataFrame) -> Fields:
-    """`known` with lines of hours that had none before."""
-    part = place_lines(new, known.devices, known.first_hour, known.hours)
-    made = {}
+    """`known` with lines of hours that had none before. Its arrays are taken over and written to: `known` is spent."""
+    part = place(new, known.devices, known.first_hour, known.hours)
     for column, whole in known._made.items():
-        made[column] = whole.copy()
-        made[column][part.rows, part.columns] = part.lines[column].cast(pl.Int64).fill_null(ABSENT).to_numpy()
-    rows, columns = np.concatenate([known.rows, part.rows]), np.concatenate([known.columns, part.columns])
-    return Fields(
-        known.devices, known.first_hour, known.hours, pl.concat([known.lines, part.lines]), rows, columns, made
-    )
+        whole[part.rows, part.columns] = part.values(column)
+    return Fields(known.devices, known.first_hour, known.hours, (*known.placed, part), known._made)
 
 
 def place_lines(lines: pl.DataFrame, devices: tuple[str, ...], first_hour: int, hours: int) -> Fields:
-    """Find the row and the column of each line."""
+    """The fields of these lines."""
+    return Fields(devices, first_hour, hours, (place(lines, devices, first_hour, hours),))
+
+
+def place(lines: pl.DataFrame, devices: tuple[str, ...], first_hour: int, hours: int) -> Placed:
+    """Find the row and the column of each line; those of other devices and hours are left out."""
     row = lines["device"].cast(pl.Enum(devices), strict=False).to_physical().cast(pl.Int64)  # null: another device
     hour = lines["hour"]
     placed = row.is_not_null() & (hour >= first_hour) & (hour < first_hour + hours)
     if not placed.all():
         lines, row, hour = lines.filter(placed), row.filter(placed), hour.filter(placed)
-    return Fields(devices, first_hour, hours, lines, row.to_numpy(), (hour - first_hour).to_numpy())
+    return Placed(lines, row.to_numpy(), (hour - first_hour).to_numpy())

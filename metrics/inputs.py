@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from collector.store.record_frames import ImportFacts
+    from metrics.batch_trace import BatchRows
     from metrics.fields import Fields
-    from metrics.minutes import Minutes
+    from metrics.minutes import Masks, Minutes
     from metrics.networked import Contact
     from metrics.parameter_seconds import Seconds
 
@@ -159,9 +160,18 @@ class Inputs:
     @property
     def register(self) -> Register:
         """The register as of T. Errors: MetricError without one (ask `revision` first)."""
+        return self.in_force.register
+
+    @property
+    def in_force(self) -> Revision:
+        """`revision`. Errors: MetricError without one."""
         if self.revision is None:
             raise MetricError("register: expected a revision in force before the window's end, found none")
-        return self.revision.register
+        return self.revision
+
+    def service_us(self, revision: Revision) -> dict[str, tuple[int, int]]:
+        """Each device's service by that revision: [from, to) in microseconds."""
+        return self._services[revision.rev]
 
     @cached_property
     def excusing(self) -> tuple[Excusing, ...]:
@@ -193,6 +203,24 @@ class Inputs:
         from metrics.networked import contacts_of  # noqa: PLC0415  (networked needs Inputs)
 
         return contacts_of(self)
+
+    @cached_property
+    def key_masks(self) -> Masks:
+        """[pair, hour] covered minutes of every 关键参数测点 of the register of T, over `reading`."""
+        from metrics.operation_coverage import key_masks  # noqa: PLC0415  (operation_coverage needs Inputs)
+
+        return key_masks(self)
+
+    @cached_property
+    def batch_rows(self) -> BatchRows:
+        """What the records say of the batches closed in the three months, trial batches left out. Asked for when there are records."""
+        from metrics.batch_file import closed_batches  # noqa: PLC0415  (needs Inputs)
+        from metrics.batch_trace import batch_rows  # noqa: PLC0415
+
+        if self.records is None:
+            raise MetricError("batch_rows: expected records, found none")
+        closed = closed_batches(self.records, self.three_months)
+        return batch_rows(self.records, self.register, closed.filter(~closed["excused"]).drop("excused"))
 
     @cached_property
     def parameter_seconds(self) -> dict[tuple[str, str], Seconds]:
@@ -259,10 +287,12 @@ class Inputs:
     @cached_property
     def _service_turns(self) -> dict[int, list[int]]:
         """Per revision, when a device's service begins or ends, ascending."""
-        return {
-            r.rev: sorted({at for d in r.register.devices for at in r.register.in_service_us(d)})
-            for r in self.revisions
-        }
+        return {rev: sorted({at for both in known.values() for at in both}) for rev, known in self._services.items()}
+
+    @cached_property
+    def _services(self) -> dict[int, dict[str, tuple[int, int]]]:
+        """Per revision, the service of its devices."""
+        return {r.rev: {d.id: r.register.in_service_us(d) for d in r.register.devices} for r in self.revisions}
 
     def _closure(self, index: int) -> Excusing:
         register = self.register

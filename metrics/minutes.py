@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from config.register import Calendar, Device, Register
-from metrics.fields import Counts, Fields, place_lines
-from metrics.inputs import HourFrames, Inputs
+from config.register import Calendar
+from metrics.fields import Counts, Fields, place, place_lines
+from metrics.inputs import HourFrames, Inputs, Revision
 from metrics.result import Window
 from metrics.window import HOUR_US, hours_of
 
@@ -38,14 +38,17 @@ class Minutes:
     unseen: Masks
 
     def part(self, window: Window, devices: list[str] | None = None) -> Minutes:
-        """The same for some devices and the hours of a window."""
+        """The same for some devices and the hours of a window: views of these arrays where it can be."""
         first, end = hours_of(window)
         columns = slice(first - self.first_hour, end - self.first_hour)
-        names = list(self.devices) if devices is None else devices
-        position = {name: i for i, name in enumerate(self.devices)}
-        rows = np.array([position[name] for name in names], np.int64)
-        masks = [a[rows][:, columns] for a in (self.owed, self.covered, self.late, self.unseen)]
-        return Minutes(tuple(names), first, self.in_service[rows][:, columns], *masks)
+        names = self.devices if devices is None else tuple(devices)
+        masks = [a[:, columns] for a in (self.owed, self.covered, self.late, self.unseen)]
+        in_service = self.in_service[:, columns]
+        if names != self.devices:
+            position = {name: i for i, name in enumerate(self.devices)}
+            rows = np.array([position[name] for name in names], np.int64)
+            masks, in_service = [a[rows] for a in masks], in_service[rows]
+        return Minutes(names, first, in_service, *masks)
 
     @property
     def seen(self) -> Masks:
@@ -63,24 +66,32 @@ def count(masks: Masks) -> Counts:
     return np.bitwise_count(masks).astype(np.int64)
 
 
-def by_day(values: Counts) -> Counts:
+def total(masks: Masks) -> Counts:
+    """Set bits of each device."""
+    return np.asarray(np.bitwise_count(masks).sum(axis=1, dtype=np.int64))
+
+
+def daily(masks: Masks) -> Counts:
+    """[device, hour] -> [device, day]: set bits."""
+    return by_day(np.bitwise_count(masks))
+
+
+def by_day(values: NDArray[np.integer | np.bool_]) -> Counts:
     """[device, hour] -> [device, day]: sums of 24 hours; windows begin at local midnight."""
-    return np.asarray(values.reshape(values.shape[0], values.shape[1] // 24, 24).sum(axis=2), np.int64)
+    return np.asarray(values.reshape(values.shape[0], values.shape[1] // 24, 24).sum(axis=2, dtype=np.int64))
 
 
 def silent_minutes(covered: Masks, owed: Masks) -> Counts:
     """Per device: obligated minutes after its last covered minute, all of them when there is none."""
-    out = np.zeros(len(covered), np.int64)
-    for i, row in enumerate(covered):
-        hours = np.flatnonzero(row)
-        if len(hours) == 0:
-            out[i] = count(owed[i]).sum()
-            continue
-        last = int(hours[-1])
-        mask = int(row[last])
-        lowest = mask & -mask
-        out[i] = (int(owed[i, last]) & (lowest - 1)).bit_count() + int(count(owed[i, last + 1 :]).sum())
-    return out
+    any_covered = covered != 0
+    hours = covered.shape[1]
+    last = np.where(any_covered.any(axis=1), hours - 1 - np.argmax(any_covered[:, ::-1], axis=1), -1)
+    after = np.where(np.arange(hours)[np.newaxis, :] > last[:, np.newaxis], np.bitwise_count(owed), 0)
+    rows = np.arange(len(covered))
+    mask = covered[rows, last]
+    below = (mask & (~mask + np.uint64(1))) - np.uint64(1)  # the minutes after the last one: bits below the lowest set
+    rest = np.where(last >= 0, np.bitwise_count(owed[rows, last] & below), 0)
+    return np.asarray(after.sum(axis=1, dtype=np.int64) + rest, np.int64)
 
 
 def field(inputs: Inputs, part: Minutes, column: str) -> Counts:
@@ -94,35 +105,33 @@ def build_minutes(inputs: Inputs) -> Minutes:
 
 
 def extend_minutes(known: Minutes, inputs: Inputs, new: HourFrames, first_hour: int, hours: int) -> Minutes:
-    """`known` with the lines of hours that had none before: their columns anew, and what the new lines credit to earlier hours."""
+    """`known` with the lines of hours that had none before: their columns anew, and what the new lines credit to earlier hours.
+
+    Its arrays are taken over and written to (copies of them would be most of the time): `known` is spent.
+    """
     part = _masks_of(inputs, place_lines(new.device, known.devices, first_hour, hours), new)
     columns = slice(first_hour - known.first_hour, first_hour - known.first_hour + hours)
-    late = known.late | _late(new, known.devices, known.first_hour, known.late.shape[1])
-    pairs = [(known.owed, part.owed), (known.covered, part.covered), (late, part.late), (known.unseen, part.unseen)]
-    owed, covered, late, unseen = (_with_columns(whole, columns, anew) for whole, anew in pairs)
-    in_service = known.in_service.copy()
-    in_service[:, columns] = part.in_service
-    return Minutes(known.devices, known.first_hour, in_service, owed, covered, late, unseen)
-
-
-def _with_columns(whole: Masks, columns: slice, anew: Masks) -> Masks:
-    out = whole.copy()
-    out[:, columns] = anew
-    return out
+    known.owed[:, columns], known.covered[:, columns], known.unseen[:, columns] = part.owed, part.covered, part.unseen
+    known.in_service[:, columns] = part.in_service
+    _credit(known.late, new, known.devices, known.first_hour)
+    return known
 
 
 def _masks_of(inputs: Inputs, fields: Fields, lines: HourFrames) -> Minutes:
     """The masks over the hours of `fields`; `lines` for the late ones among them."""
     devices, first, shape = fields.devices, fields.first_hour, (len(fields.devices), fields.hours)
     covered, present = np.zeros(shape, np.uint64), np.zeros(shape, np.bool_)
-    covered[fields.rows, fields.columns] = fields.lines["covered"].cast(pl.UInt64).to_numpy()
-    present[fields.rows, fields.columns] = True
+    for placed in fields.placed:
+        covered[placed.rows, placed.columns] = placed.lines["covered"].cast(pl.UInt64).to_numpy()
+        present[placed.rows, placed.columns] = True
     down = np.zeros(shape[1], np.uint64)
     for from_us, to_us in inputs.down:
         down |= _span(from_us // MINUTE_US, to_us // MINUTE_US, first, shape[1])
-    in_service, owed = _obligation(inputs, devices, first, shape[1])
+    in_service, owed = _obligation(inputs, lines, devices, first, shape[1])
+    late = np.zeros(shape, np.uint64)
+    _credit(late, lines, devices, first)
     unseen = np.where(present, down[np.newaxis, :], np.uint64(FULL))
-    return Minutes(devices, first, in_service, owed, covered, _late(lines, devices, first, shape[1]), unseen)
+    return Minutes(devices, first, in_service, owed, covered, late, unseen)
 
 
 def hours_not_live(device: pl.DataFrame) -> frozenset[int]:
@@ -130,29 +139,32 @@ def hours_not_live(device: pl.DataFrame) -> frozenset[int]:
     return frozenset(device.filter(pl.col("origin") != "live")["hour"].unique().to_list())
 
 
-def _late(lines: HourFrames, devices: tuple[str, ...], first: int, hours: int) -> Masks:
-    out = np.zeros((len(devices), hours), np.uint64)
+def _credit(late: Masks, lines: HourFrames, devices: tuple[str, ...], first: int) -> None:
+    """Set the minutes that late lines bring, in the hours they are of."""
+    hours = late.shape[1]
     timely = lines.late.filter(
         (pl.col("hour") < first + hours) & (pl.col("hour") - pl.col("source_hour") <= LATE_HOURS)
     ).select("device", pl.col("source_hour").alias("hour"), "minutes")
-    placed = place_lines(timely, devices, first, hours)
-    np.bitwise_or.at(out, (placed.rows, placed.columns), placed.lines["minutes"].cast(pl.UInt64).to_numpy())
-    return out
+    placed = place(timely, devices, first, hours)
+    np.bitwise_or.at(late, (placed.rows, placed.columns), placed.lines["minutes"].cast(pl.UInt64).to_numpy())
 
 
-def _obligation(inputs: Inputs, devices: tuple[str, ...], first: int, hours: int) -> tuple[NDArray[np.bool_], Masks]:
+def _obligation(
+    inputs: Inputs, lines: HourFrames, devices: tuple[str, ...], first: int, hours: int
+) -> tuple[NDArray[np.bool_], Masks]:
     """In service, and the obligated minutes: service, shifts of the hour's revision, excusing intervals that count."""
-    register = inputs.register
+    of_now = inputs.service_us(inputs.in_force)
     index = np.arange(first, first + hours)
     in_service = np.zeros((len(devices), hours), np.bool_)
     shifts = np.zeros(hours, np.uint64)
     for i, device_id in enumerate(devices):
-        in_service[i] = _service(register, register.device[device_id], index)
-    for then, chosen in _registers_of_hours(inputs, first, hours):
-        shifts[chosen] = _shift_masks(then.calendar, index[chosen])
+        in_service[i] = _service(of_now[device_id], index)
+    for then, chosen in _revisions_of_hours(inputs, lines, first, hours):
+        shifts[chosen] = _shift_masks(then.register.calendar, index[chosen])
+        served = inputs.service_us(then)
         for i, device_id in enumerate(devices):
-            if device_id in then.device:
-                in_service[i, chosen] |= _service(then, then.device[device_id], index[chosen])
+            if device_id in served:
+                in_service[i, chosen] |= _service(served[device_id], index[chosen])
     owed = np.where(in_service, shifts[np.newaxis, :], np.uint64(0))
     for excuse in inputs.excusing:
         if excuse.counts:
@@ -162,14 +174,14 @@ def _obligation(inputs: Inputs, devices: tuple[str, ...], first: int, hours: int
     return in_service, owed
 
 
-def _registers_of_hours(inputs: Inputs, first: int, hours: int) -> list[tuple[Register, NDArray[np.int64]]]:
-    """Each register and the columns of the hours it was in force in (docs/metrics.md §0, revision of an hour)."""
+def _revisions_of_hours(
+    inputs: Inputs, lines: HourFrames, first: int, hours: int
+) -> list[tuple[Revision, NDArray[np.int64]]]:
+    """Each revision and the columns of the hours it was in force in (docs/metrics.md §0, revision of an hour)."""
     by_rev = {r.rev: r for r in inputs.revisions if r.effective_us < inputs.end_us}
     sealed = np.zeros(hours, np.int64)
-    lines = inputs.lines.device.select("hour", "register_rev").filter(
-        pl.col("hour").is_between(first, first + hours - 1)
-    )
-    np.maximum.at(sealed, (lines["hour"] - first).to_numpy(), lines["register_rev"].fill_null(0).to_numpy())
+    known = lines.device.select("hour", "register_rev").filter(pl.col("hour").is_between(first, first + hours - 1))
+    np.maximum.at(sealed, (known["hour"] - first).to_numpy(), known["register_rev"].fill_null(0).to_numpy())
     chosen: dict[int, list[int]] = {}
     for column in range(hours):
         hour = first + column
@@ -178,11 +190,11 @@ def _registers_of_hours(inputs: Inputs, first: int, hours: int) -> list[tuple[Re
             in_force = inputs.revision_before((hour + 1) * HOUR_US)
             rev = in_force.rev if in_force else min(by_rev)
         chosen.setdefault(rev, []).append(column)
-    return [(by_rev[rev].register, np.array(columns, np.int64)) for rev, columns in chosen.items()]
+    return [(by_rev[rev], np.array(columns, np.int64)) for rev, columns in chosen.items()]
 
 
-def _service(register: Register, device: Device, hours: NDArray[np.int64]) -> NDArray[np.bool_]:
-    start_us, end_us = register.in_service_us(device)
+def _service(service_us: tuple[int, int], hours: NDArray[np.int64]) -> NDArray[np.bool_]:
+    start_us, end_us = service_us
     return np.asarray((hours >= start_us // HOUR_US) & (hours < -(-end_us // HOUR_US)))
 
 

@@ -17,7 +17,7 @@ import polars as pl
 from config.register import Device, Register
 from metrics.inputs import Inputs, in_service_at_end
 from metrics.members import ratio_of_members, without_register
-from metrics.minutes import Minutes, by_day, count, field, silent_minutes
+from metrics.minutes import Minutes, daily, field, silent_minutes, total
 from metrics.result import Member, MetricResult, Pair
 from metrics.window import hours_of
 
@@ -144,17 +144,17 @@ def contacts_of(inputs: Inputs) -> dict[str, Contact]:
     """The counts of every device of the register of T (`Inputs.contacts` keeps them)."""
     devices = inputs.register.devices
     part = inputs.minutes.part(inputs.thirty_days)
-    covered, owed = count(part.covered & part.owed).sum(axis=1), count(part.owed).sum(axis=1)
-    seen, owed_seen = count(part.seen & part.owed).sum(axis=1), count(part.owed_seen).sum(axis=1)
+    were_seen, obliged_seen = part.seen, part.owed_seen
+    covered, owed = total(part.covered & part.owed), total(part.owed)
+    seen, owed_seen = total(were_seen & part.owed), total(obliged_seen)
     unseen = owed - owed_seen
-    days = (by_day(count(part.owed)) > 0).sum(axis=1)
-    value_days = (by_day(count(part.owed_seen)) > 0).sum(axis=1)
+    days, value_days = ((daily(masks) > 0).sum(axis=1) for masks in (part.owed, obliged_seen))
     silent = (
         silent_minutes(part.covered, part.owed),
-        silent_minutes(part.seen, part.owed_seen),
-        silent_minutes(part.seen | part.unseen, part.owed),
+        silent_minutes(were_seen, obliged_seen),
+        silent_minutes(were_seen | part.unseen, part.owed),
     )
-    late = count(part.late & ~part.covered & part.owed).sum(axis=1)
+    late = total(part.late & ~part.covered & part.owed)
     changed = np.maximum(field(inputs, part, "points_changed"), 0).sum(axis=1)
     causes = _causes(inputs, part)
     return {

@@ -29,8 +29,7 @@ def key_points(register: Register) -> pl.DataFrame:
 
 def covered_minutes(inputs: Inputs, operations: pl.DataFrame) -> pl.DataFrame:
     """`operations` (device_id, start, end > start, others kept) x key points -> the same with point, total, lower, value, upper."""
-    points = key_points(inputs.register).join(operations.select("device_id").unique(), on="device_id", how="semi")
-    pairs = points.with_row_index("pair")
+    pairs = key_points(inputs.register).with_row_index("pair")
     asked = operations.join(pairs, on="device_id", how="inner", maintain_order="left_right")
     first = (asked["start"] // MINUTE_US).to_numpy()
     end = (-(-asked["end"] // MINUTE_US)).to_numpy()
@@ -40,13 +39,9 @@ def covered_minutes(inputs: Inputs, operations: pl.DataFrame) -> pl.DataFrame:
     inside_first, inside_end = np.clip(first, low, high) - low, np.clip(end, low, high) - low
     outside = total - (inside_end - inside_first)
     rows = asked["pair"].to_numpy().astype(np.intp)
-    masks = _masks(inputs, pairs)
     late, unseen = _of_devices(inputs, pairs)
-    counts = []
-    for more in (None, late, unseen):
-        if more is not None:
-            masks |= more
-        counts.append(_between(masks, rows, inside_first, inside_end))
+    masks = inputs.key_masks
+    counts = [_between(bound, rows, inside_first, inside_end) for bound in (masks, masks | late, masks | late | unseen)]
     return asked.drop("pair").with_columns(
         pl.Series("total", total),
         pl.Series("lower", counts[0]),
@@ -55,17 +50,19 @@ def covered_minutes(inputs: Inputs, operations: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _masks(inputs: Inputs, pairs: pl.DataFrame) -> Masks:
-    """[pair, hour] covered minutes of the P lines."""
+def key_masks(inputs: Inputs) -> Masks:
+    """[pair, hour] covered minutes of the P lines, pairs as `key_points` has them."""
+    masks = np.zeros((len(key_points(inputs.register)), inputs.minutes.owed.shape[1]), np.uint64)
+    write_key_masks(masks, inputs, inputs.lines.parameter)
+    return masks
+
+
+def write_key_masks(masks: Masks, inputs: Inputs, parameter: pl.DataFrame) -> None:
+    """Put the minutes of some P lines into their places."""
     first, hours = inputs.minutes.first_hour, inputs.minutes.owed.shape[1]
-    out = np.zeros((len(pairs), hours), np.uint64)
-    wanted = list(pairs.select("device_id", "point").rows())
-    places, pair = place_pairs(inputs.lines.parameter, wanted, first, first + hours)
-    lines = inputs.lines.parameter.select("hour", "covered")[places]
-    out[pairs["pair"].to_numpy()[pair], (lines["hour"] - first).to_numpy()] = (
-        lines["covered"].cast(pl.UInt64).to_numpy()
-    )
-    return out
+    places, pair = place_pairs(parameter, key_points(inputs.register).rows(), first, first + hours)
+    lines = parameter.select("hour", "covered")[places]
+    masks[pair, (lines["hour"] - first).to_numpy()] = lines["covered"].cast(pl.UInt64).to_numpy()
 
 
 def _of_devices(inputs: Inputs, pairs: pl.DataFrame) -> tuple[Masks, Masks]:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from collector.durable import write_durably
+from collector.folder import VERSION
 from config.errors import ConfigError, Problem
+from config.rulebook import shipped_digest
 from metrics.report import Report
 from metrics.report_json import (
     DEADLINES,
@@ -30,7 +32,7 @@ from metrics.verdicts.rows import instrument_row
 
 
 def index_of(reports: Sequence[Report]) -> dict[str, Any]:
-    """What was judged: the instruments, the site's own first, with the levels that have a verdict."""
+    """What was judged: the instruments, the site's own first, with the levels that have a verdict. By what: program and shipped rules."""
     first = reports[0]
     return {
         "format": INDEX_FORMAT,
@@ -41,6 +43,8 @@ def index_of(reports: Sequence[Report]) -> dict[str, Any]:
         "root": first.root,
         "simulated": first.simulated,
         "default": first.rules.id,
+        "program": VERSION,
+        "shipped_rules": shipped_digest(),
         "instruments": [
             instrument_row(r.rules, r.day) | {"verdicts": {x.id: x.verdict for x in r.levels}} for r in reports
         ],

@@ -1,8 +1,9 @@
 """接着算: the inputs of now from those of a moment ago, when nothing but sealed hours came since: the new hours alone are read.
 
-In: `Inputs`, the folder they were read from, a moment. Out: `Inputs` that give the numbers `read_inputs` would give.
-Whatever else the ledger has since (a register, records, documents, exclusions, a span of missed hours), another day, a ledger that is
-not the old one continued: everything is read anew. For a process that stays; `plantproof check` is one that ends.
+In: `Inputs`, the folder they were read from, a moment. Out: `Inputs` that give the numbers `read_inputs` would give. `known` is spent:
+its arrays are taken over and written to. Whatever else the ledger has since (a register, records, documents, exclusions, a span of
+missed hours), another day, a ledger that is not the old one continued: everything is read anew. For a process that stays;
+`plantproof check` is one that ends.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from collector.folder import DataFolder
 from collector.ledger.entry import Entry
 from collector.ledger.log import read_lines
 from collector.ledger.merkle import leaf_hash, root
-from collector.store.lines import COMMITS, HourLines, read_hours
-from metrics.evaluate import downtime, read_inputs
+from collector.store.lines import HourLines, read_hours
+from metrics.evaluate import UNREAD, downtime, read_inputs
 from metrics.fields import extend_fields
 from metrics.inputs import Inputs
-from metrics.minutes import extend_minutes
+from metrics.minutes import extend_minutes, hours_not_live
+from metrics.operation_coverage import write_key_masks
 from metrics.window import cut_off_us, hour_number, hours_of
 
-KEPT = ("revision", "excusing", "_service_turns")  # do not depend on the lines
+KEPT = ("revision", "excusing", "_services", "_service_turns", "batch_rows")  # do not depend on the lines
 
 
 def resume(known: Inputs, folder: DataFolder, at_us: int) -> Inputs:
@@ -45,15 +47,24 @@ def _with_hours(known: Inputs, inputs: Inputs, folder: DataFolder, hours: Sequen
     kept = {name: known.__dict__[name] for name in KEPT if name in known.__dict__}
     if hours:
         first, end = hours[0], hours[-1] + 1
-        new = read_hours(folder, first, end, without=COMMITS)
+        new = read_hours(folder, first, end, without=UNREAD)
         old = known.lines
         pairs = ((old.device, new.device), (old.parameter, new.parameter), (old.late, new.late))
         inputs = replace(inputs, lines=HourLines(*(pl.concat(pair) for pair in pairs)))
+        if "_hours_not_live" in known.__dict__:
+            kept["_hours_not_live"] = known._hours_not_live | hours_not_live(new.device)
         if "minutes" in known.__dict__:
             kept["fields"] = extend_fields(known.fields, new.device)
             kept["minutes"] = extend_minutes(known.minutes, inputs, new, first, end - first)
+        if "key_masks" in known.__dict__:
+            write_key_masks(known.key_masks, known, new.parameter)
+            kept["key_masks"] = known.key_masks
     else:
-        kept |= {name: known.__dict__[name] for name in ("fields", "minutes") if name in known.__dict__}
+        kept |= {
+            name: known.__dict__[name]
+            for name in ("fields", "minutes", "key_masks", "_hours_not_live")
+            if name in known.__dict__
+        }
     inputs.__dict__.update(kept)
     return inputs
 

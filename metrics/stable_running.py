@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from metrics.fields import ABSENT
 from metrics.inputs import Inputs
-from metrics.minutes import Minutes, by_day, count, field
+from metrics.minutes import Minutes, by_day, daily, field
 
 COVERAGE_PERCENT = 90
 Days = list[str]  # one string per device, one letter per day
@@ -23,9 +23,9 @@ def device_days(inputs: Inputs, devices: list[str]) -> tuple[Days, Days]:
     """(lower, value) day statuses of each device over the three months: `RRSU…`, one letter per local day."""
     part = inputs.minutes.part(inputs.three_months, devices)
     state = State.of(inputs, part)
-    owed = by_day(count(part.owed))
-    lower = _letters(part, state, by_day(count(part.covered & part.owed)), owed)
-    value = _letters(part, state, by_day(count(part.seen & part.owed)), by_day(count(part.owed_seen)))
+    owed = daily(part.owed)
+    lower = _letters(part, state, daily(part.covered & part.owed), owed)
+    value = _letters(part, state, daily(part.seen & part.owed), daily(part.owed_seen))
     return lower, value
 
 
@@ -53,10 +53,10 @@ class State:
 
 
 def _letters(part: Minutes, state: State, covered: NDArray[np.int64], obligated: NDArray[np.int64]) -> Days:
-    owed = by_day(count(part.owed)) > 0
-    served = by_day(part.in_service.astype(np.int64)) > 0
-    ran = by_day(state.ran.astype(np.int64)) > 0
-    told = by_day(state.told.astype(np.int64)) > 0
+    owed = daily(part.owed) > 0
+    served = by_day(part.in_service) > 0
+    ran = by_day(state.ran) > 0
+    told = by_day(state.told) > 0
     well = (obligated > 0) & (100 * covered >= COVERAGE_PERCENT * obligated)
     letters = np.full(owed.shape, "U")
     letters[well & told & ~ran] = "S"

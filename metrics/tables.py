@@ -22,7 +22,8 @@ from metrics.verdicts.distance import needs_words
 from metrics.verdicts.measured import bound_words, failed_conditions, judged_results
 from metrics.verdicts.rows import GATE_ZH
 from metrics.verdicts.units import BY_NAME, distance_words
-from metrics.words import condition_words, why_words
+from metrics.words import called as member_called
+from metrics.words import condition_words, facts_words, why_words
 
 PROVEN_SHOWN = 30
 NAMES_SHOWN = 3
@@ -72,17 +73,17 @@ def result_table(result: MetricResult, *, why: bool) -> Iterator[RenderableType]
     """One result: its three bounds, and with `why` every member."""
     title = f"{TITLES.get(result.metric, result.metric)} {result.metric} · {result.scope}"
     table = Table(title=title, title_justify="left")
-    for heading in ("", "分子 / 分母", "比例（截断）" if result.unit == "ratio" else "数额"):
+    ratio = result.unit == "ratio"
+    for heading in ("", "分子 / 分母", "比例（截断）") if ratio else ("", "数额"):
         table.add_column(heading)
     rows = (("下限（可证明）", result.lower), ("实测", result.value), ("上限", result.upper), ("申报", result.declared))
     for label, bound in rows:
         if bound is not None:
-            amount = bound.percent if result.unit == "ratio" else bound_words(bound, result.unit)
-            table.add_row(label, _fraction(bound), amount)
+            table.add_row(label, *((_fraction(bound), bound.percent) if ratio else (bound_words(bound, result.unit),)))
     yield table
     for note in result.notes:
         yield Text(f"  {note}")
-    yield Text("  " + " ".join(f"{name}={value}" for name, value in result.parameters if value != ""), style="dim")
+    yield Text(f"  {facts_words(result.parameters)}", style="dim")
     for name, note in result.exclusions:
         yield Text(f"  {name}：{note}")
     if why:
@@ -97,7 +98,7 @@ def member_lines(result: MetricResult) -> Iterator[RenderableType]:
                 f"{word}{'计入' if f else '不计'}" for word, f in (("实测", member.value), ("上限", member.upper))
             )
             yield Text(f"  ✘ {called(member)}：{why_words(member.why)}（{bounds}）")
-            facts = " ".join(f"{name}={value}" for name, value in member.facts if value != "")
+            facts = facts_words(member.facts)
             if facts:
                 yield Text(f"      {facts}", style="dim")
     proven = [called(m) for m in result.members if m.lower]
@@ -108,7 +109,7 @@ def member_lines(result: MetricResult) -> Iterator[RenderableType]:
 
 def called(member: Member) -> str:
     """`CNC-07 七号车床`."""
-    return member.id if member.name in ("", member.id) else f"{member.id} {member.name}"
+    return member_called(member.id, member.name)
 
 
 def three_words(result: MetricResult) -> str:

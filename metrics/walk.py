@@ -26,7 +26,7 @@ from metrics.verdicts.assess import Assessment
 from metrics.verdicts.measured import bound_words, judged_results
 from metrics.verdicts.units import distance_words
 from metrics.window import DAY_US, local_day, midnight_us
-from metrics.words import CAUSE_ZH, metric_words, why_words
+from metrics.words import CAUSE_ZH, facts_words, metric_words, why_words
 
 
 def find_criterion(report: Report, name: str) -> tuple[Assessment, Criterion, Verdict] | None:
@@ -77,7 +77,7 @@ def find_members(report: Report, criterion: Criterion, member: str) -> list[tupl
 def walk_member(computed: Computed, result: MetricResult, member: Member) -> Iterator[RenderableType]:
     """The device-hours behind one member, day by day."""
     yield Text(f"{called(member)}：{'计入可证明' if member.lower else why_words(member.why)}", style="bold")
-    facts = " ".join(f"{name}={value}" for name, value in member.facts if value != "")
+    facts = facts_words(member.facts)
     if facts:
         yield Text(f"  {facts}", style="dim")
     devices = devices_of(computed.inputs, result, member)

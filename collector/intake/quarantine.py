@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import timezone
 from typing import Any
 
 from collector.folder import DataFolder
@@ -16,6 +17,7 @@ from collector.record_revisions import QUARANTINE, imports, table_rows
 from config.record_cells import guarded
 from config.record_kinds import KINDS
 from config.record_rows import REMARKS
+from config.wording import CHINA, plant_time
 
 
 def quarantined(folder: DataFolder, rev: int | None = None) -> list[dict[str, Any]]:
@@ -28,8 +30,8 @@ def quarantined(folder: DataFolder, rev: int | None = None) -> list[dict[str, An
     ]
 
 
-def to_fix(rows: Sequence[dict[str, Any]]) -> bytes:
-    """Rows of one kind under their Chinese headers, behind them why and where from; with a BOM for Excel.
+def to_fix(rows: Sequence[dict[str, Any]], tz: timezone = CHINA) -> bytes:
+    """Rows of one kind under their Chinese headers, behind them why (in the plant's time) and where from; with a BOM for Excel.
 
     A cell that a spreadsheet would compute gets a quote before it, which the next import takes off again.
     """
@@ -38,5 +40,5 @@ def to_fix(rows: Sequence[dict[str, Any]]) -> bytes:
     for row in rows:
         cells = json.loads(row["cells"])
         own = [guarded(cells.get(c.name, "")) for c in kind.columns]
-        lines.append((*own, guarded(row["words"]), guarded(row["name"]), row["source_row"]))
+        lines.append((*own, guarded(plant_time(row["words"], tz)), guarded(row["name"]), row["source_row"]))
     return "\ufeff".encode() + csv_bytes((*(c.zh for c in kind.columns), *REMARKS), lines)

@@ -2,13 +2,15 @@
 
 In: the workbook's path, where to write the copy, and what was found (`Parsed`). Out: the copy: formulas and formats as they were,
 wrong cells red, those taken in another form yellow, a comment in each, and a sheet 检查结果 in front that lists them all.
-A CSV or a folder of CSVs becomes a workbook first. Refuses (`ConfigError`): TOML (it has no cells), a place that is the original.
+A CSV or a folder of CSVs becomes a workbook first. Macros and pictures cannot be carried over: the copy says so.
+Refuses (`ConfigError`): TOML (it has no cells), a place that is the original.
 """
 
 from __future__ import annotations
 
 import io
 import re
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +28,20 @@ if TYPE_CHECKING:
 _WRONG, _TAKEN = "FFFFC7CE", "FFFFF2CC"
 _CELL = re.compile(r"^(?:(.+)!)?([A-Z]{1,3}[1-9]\d{0,6})$")
 _MAX_COMMENT = 1000
+_NOT_COPIED = (
+    ("xl/vbaProject", "宏"),
+    ("xl/media/", "图片"),
+    ("xl/diagrams/", "SmartArt"),
+    ("xl/embeddings/", "嵌入的文件"),
+    ("xl/ctrlProps/", "控件"),
+    ("xl/activeX/", "控件"),
+    ("xl/slicers/", "切片器"),
+    ("xl/threadedComments/", "会话批注"),
+)  # openpyxl reads past these
 
 
-def annotate_workbook(original: Path, copy: Path, parsed: Parsed) -> None:
-    """Write the annotated copy. Errors: `ConfigError`."""
+def annotate_workbook(original: Path, copy: Path, parsed: Parsed) -> tuple[str, ...]:
+    """Write the annotated copy. Out: what of the original it cannot carry (宏、图片…), in words. Errors: `ConfigError`."""
     _allowed(original, copy)
     book = _opened(original)
     notes: dict[tuple[str, str], list[str]] = {}
@@ -45,10 +57,12 @@ def annotate_workbook(original: Path, copy: Path, parsed: Parsed) -> None:
             notes.setdefault(place, []).append(_taken(correction))
     for (sheet, cell), texts in notes.items():
         _mark(book[sheet], cell, "\n".join(texts), _WRONG if (sheet, cell) in wrong else _TAKEN)
-    _summary(book, parsed)
+    lost = _lost(original, book)
+    _summary(book, parsed, lost)
     out = io.BytesIO()
     book.save(out)
     replace_file(copy, out.getvalue())
+    return lost
 
 
 def _allowed(original: Path, copy: Path) -> None:
@@ -88,6 +102,20 @@ def _opened(original: Path) -> Workbook:
     return book
 
 
+def _lost(original: Path, book: Workbook) -> tuple[str, ...]:
+    """Parts of the original that the copy is without: it is made to be read and sent back, not to replace the original."""
+    if not original.is_file() or not zipfile.is_zipfile(original):
+        return ()
+    with zipfile.ZipFile(original) as parts:
+        found = {words for name in parts.namelist() for start, words in _NOT_COPIED if name.startswith(start)}
+        drawings = (n for n in parts.namelist() if n.startswith("xl/drawings/") and n.endswith(".xml"))
+        if any(b":sp>" in parts.read(n) or b":sp " in parts.read(n) for n in drawings):
+            found.add("图形和文本框")
+    if any(getattr(page, "_images", ()) for page in book.worksheets):
+        found.discard("图片")
+    return tuple(sorted(found))
+
+
 def _place(book: Workbook, file: str, where: str, original: Path) -> tuple[str, str] | None:
     match = _CELL.match(where)
     if match is None:
@@ -116,7 +144,7 @@ def _mark(page: Worksheet, where: str, text: str, colour: str) -> None:
     cell.fill = PatternFill("solid", colour)
 
 
-def _summary(book: Workbook, parsed: Parsed) -> None:
+def _summary(book: Workbook, parsed: Parsed, lost: tuple[str, ...]) -> None:
     from openpyxl.styles import Font  # noqa: PLC0415
 
     if RESULT in book.sheetnames:
@@ -126,6 +154,8 @@ def _summary(book: Workbook, parsed: Parsed) -> None:
     rows += [("问题", p.where or Path(p.file).name, p.message, p.fix) for p in parsed.problems]
     rows += [("已更正", c.where or Path(c.file).name, f"{c.found}：{_taken(c)}", "") for c in parsed.corrections]
     head = f"问题 {len(parsed.problems)} 处（红），按另一种写法读取 {len(parsed.corrections)} 处（黄）"
+    if lost:
+        head += f"。本副本不含原件的{'、'.join(lost)}；请在原件上改 (not carried over from the original)"
     for r, row in enumerate(_texts([(head,), *rows]), 1):
         for c, text in enumerate(row, 1):
             cell = page.cell(r, c)

@@ -14,6 +14,11 @@ from collections.abc import Iterator
 _CELL = re.compile(
     rb"""\br\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["']((?:\s+\w{1,9}="[^"<>]{0,99}"){0,3}\s*(?:/>|></(?:\w{1,9}:)?c>))?"""
 )
+# a cell that does not say where it is: readers count along the row, so it may be anywhere
+_UNPLACED = re.compile(
+    rb"""<(?:\w{1,9}:)?c(?:\s+(?!r\s*=)[\w:]{1,30}\s*=\s*(?:"[^"<]{0,99}"|'[^'<]{0,99}')){0,9}\s*>"""
+)
+_LAST_ROW, _LAST_COLUMN = 1_048_576, 16_384
 _BLOCK = 1 << 20
 _OVERLAP = 512  # longer than a cell's opening tag
 WORKBOOK = "xl/workbook.xml"
@@ -21,12 +26,17 @@ _NO_SHEETS = ("xl/sharedStrings.xml", "xl/styles.xml", "docProps/")
 
 
 def farthest(archive: zipfile.ZipFile) -> tuple[int, int]:
-    """(row, column), counted from 1, over all sheets; (0, 0) without cells. Errors: `zipfile.BadZipFile`, `OSError`, `zlib.error`."""
+    """(row, column), counted from 1, over all sheets; (0, 0) without cells. A cell that does not say where it is may be the last there is.
+
+    Errors: `zipfile.BadZipFile`, `OSError`, `zlib.error`.
+    """
     rows, columns = 0, set[bytes]()
     for name in archive.namelist():
         if not name.lower().endswith(".xml") or name.startswith(_NO_SHEETS):
             continue
         for block in _blocks(archive, name):
+            if b"row>" in block and _UNPLACED.search(block):
+                return _LAST_ROW, _LAST_COLUMN
             found = [(letters, int(row)) for letters, row, empty in _CELL.findall(block) if not empty]
             rows = max(rows, max((row for _, row in found), default=0))
             columns.update({letters for letters, _ in found})

@@ -19,9 +19,10 @@ from typing import Any, NoReturn
 from xml.etree import ElementTree
 
 from config.errors import ConfigError, Problem
+from config.tables.extent import farthest
 
 MAX_UNPACKED = 256 << 20
-_FAR = re.compile(rb'<(?:\w+:)?c\b[^>]*\br="(?:[A-Z]{3}\d+|[G-Z][A-Z]\d+|[A-Z]+\d{6,})"[^>]*[^/]>')
+MAX_ROW, MAX_COLUMN, MAX_CELLS = 99_999, 182, 6_000_000  # FZ
 _ERROR = re.compile(
     rb'<(?:\w+:)?c\b(?=[^>]*\bt="e")[^>]*\br="([A-Z]+\d+)"[^>]*>'
     rb"(?:(?!</(?:\w+:)?c>).)*?<(?:\w+:)?v>([^<]*)<",
@@ -92,12 +93,6 @@ def _xlsx(path: Path, raw: bytes) -> list[RawSheet]:
         for name, xml in parts.items():
             if name not in visible:
                 continue
-            if _FAR.search(xml):
-                _refuse(
-                    path,
-                    f"工作表 {name} 在很远的行或列有内容 (content beyond column FZ or row 99999)",
-                    "删去表格以外的行和列 (delete rows and columns outside of the table)",
-                )
             sheet = book.get_sheet_by_name(name)
             rows = sheet.to_python(skip_empty_area=False)
             found.append(_scanned(name, [list(r) for r in rows], xml, sheet.merged_cell_ranges or []))
@@ -117,6 +112,13 @@ def _parts(path: Path, book: zipfile.ZipFile) -> dict[str, bytes]:
     torn = book.testzip()  # reads every part: none is longer than it says, none differs from its checksum
     if torn is not None:
         _refuse(path, f"工作簿里的 {torn} 已损坏 (a damaged part)", "用 Excel 打开后另存为 .xlsx (save as .xlsx)")
+    row, column = farthest(book)  # before anything lays a sheet out as a rectangle
+    if row > MAX_ROW or column > MAX_COLUMN or row * column > MAX_CELLS:
+        _refuse(
+            path,
+            f"工作表在很远的行或列有内容，最远到第 {row} 行、第 {column} 列 (content beyond column FZ or row {MAX_ROW})",
+            "删去表格以外的行和列，用 Excel 另存为 .xlsx (delete rows and columns outside of the table, save in Excel)",
+        )
     for part in ("xl/workbook.xml", "xl/_rels/workbook.xml.rels"):
         if b"<!DOCTYPE" in book.read(part):
             _refuse(path, "工作簿含有 DOCTYPE，不读 (a DOCTYPE in the workbook)", "")
@@ -173,7 +175,7 @@ def _csv(path: Path, name: str, raw: bytes) -> RawSheet:
     text, notes = _decoded(path, raw)
     if "\x00" in text:
         _refuse(path, "应为 CSV 文本，实为二进制内容 (binary content)", "另存为 CSV UTF-8 (save as CSV UTF-8)")
-    head = text.split("\n", 1)[0]
+    head = next((line for line in text.split("\n", 20)[:20] if any(c in line for c in ",\t;")), "")  # titles have none
     separator = max(",\t;", key=head.count)
     if separator != "," and head.count(separator):
         notes.append(f"分隔符 {separator!r} (separator)")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from html import escape
 from typing import Any
 
-from evidence_api.verify.recount import TITLE_OF, percent
+from evidence_api.verify.recount import TITLE_OF, amount, percent
 
 _BEIJING = timezone(timedelta(hours=8))
 VERDICTS = {
@@ -110,7 +110,7 @@ def _numbers(report: Mapping[str, Any]) -> str:
     for r in report["results"]:
         scope = "全厂" if r["scope"] == "plant" else r["scope"].replace("line:", "产线 ")
         cells = "".join(f'<td class="n">{_amount(r, k)}</td>' for k in ("lower", "value", "upper"))
-        declared = f"{r['declared'][0]}/{r['declared'][1]}" if r["declared"] else ""
+        declared = _amount(r, "declared") if r["declared"] else ""
         name = f"{r['metric']} {TITLE_OF.get(r['metric'], '')}"
         bar = _bar(r) if r["unit"] == "ratio" else ""
         rows.append(
@@ -122,12 +122,9 @@ def _numbers(report: Mapping[str, Any]) -> str:
 
 
 def _amount(result: Mapping[str, Any], bound: str) -> str:
-    """A fraction with its percent; yuan cut to whole ones; another amount as the fraction it is."""
+    """A fraction with its percent; what is no ratio in its own unit: yuan cut to whole ones, kgce exactly."""
     n, d = result[bound]
-    if result["unit"] == "CNY":
-        return f"{n // d:,} 元" if d else "—"
-    more = percent((n, d)) if result["unit"] == "ratio" else _t(result["unit"])
-    return f"{n}/{d}<br>{more}"
+    return f"{n}/{d}<br>{percent((n, d))}" if result["unit"] == "ratio" else _t(amount((n, d), result["unit"]))
 
 
 def _bar(result: Mapping[str, Any]) -> str:

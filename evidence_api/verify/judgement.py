@@ -47,7 +47,11 @@ def _judge(rules: Rules, shelf: Shelf, ground: Ground, done: dict[str, Judged], 
             referred[adoption["family"]] = None
             continue
         found = _judge(edition, shelf, ground, done, (*above, edition["id"]))
-        levels = {level["id"]: level["verdict"] for level in found.levels}
+        dead = standing(edition, ground.day) != "binding"  # what only a dead letter grants is no pass, nor left out
+        levels = {
+            x["id"]: "needs_judgement" if dead and x["verdict"] == "not_applicable" else x["verdict"]
+            for x in found.levels
+        }
         simulated = any(w.simulated for w in found.words.values())
         referred[adoption["family"]] = Referred(edition, levels, simulated)
     here = replace(ground, adopted=referred)

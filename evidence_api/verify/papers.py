@@ -7,13 +7,14 @@ never that it is true: nothing here is ever met, the best word is declared_only.
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import date
 from fractions import Fraction
 from typing import Any
 
 from evidence_api.verify.evidence import Document
 from evidence_api.verify.instruments import Rules, fraction
 from evidence_api.verify.obligation import months_before
+from evidence_api.verify.titles import stands
 from evidence_api.verify.word import Ground, Row, Word
 
 SIZES = ("micro", "small", "medium", "large")
@@ -73,7 +74,8 @@ def judge_event(criterion: dict[str, Any], ground: Ground) -> Word:
 def judge_title(criterion: dict[str, Any], rules: Rules, ground: Ground) -> Word:
     """须先获得的称号."""
     mine = [r for r in _rows(ground, "titles") if r["level"] in criterion["holds"]]
-    return DECLARED if any(_stands(r, rules, ground.day) for r in mine) else Word("short", 1, "title")
+    filed = _rows(ground, "applications")
+    return DECLARED if any(stands(r, rules, filed, ground.day) for r in mine) else Word("short", 1, "title")
 
 
 def judge_benchmark(criterion: dict[str, Any], ground: Ground) -> Word:
@@ -81,7 +83,7 @@ def judge_benchmark(criterion: dict[str, Any], ground: Ground) -> Word:
     reach = criterion["benchmark"] or "province_mean"
     published: dict[str, Row] = {}
     for row in sorted(_rows(ground, "benchmarks"), key=lambda r: int(r["year"])):
-        if row["reach"] == reach and Fraction(row["denominator"]) > 0:
+        if row["reach"] == reach and Fraction(row["denominator"]) > 0 and int(row["year"]) <= ground.day.year:
             published[row["indicator"]] = row
     found = []
     for row in _rows(ground, "effects"):
@@ -138,24 +140,6 @@ def _counts(bar: dict[str, Any], row: Row, day: date) -> bool:
     if bar["severity"] is None:
         return False
     return row["severity"] not in SEVERITIES or SEVERITIES.index(row["severity"]) >= SEVERITIES.index(bar["severity"])
-
-
-def _stands(row: Row, rules: Rules, day: date) -> bool:
-    until = _last_valid_day(row, rules)
-    if text_day(row["granted_on"]) > day or (until is not None and until < day):
-        return False
-    return text_day(row["ended_on"]) > day if row["ended_on"] else row["state"] in ("held", "filed")
-
-
-def _last_valid_day(row: Row, rules: Rules) -> date | None:
-    """As stated, else what 有效期 of the instrument gives from the day of recognition on."""
-    if row["valid_until"]:
-        return text_day(row["valid_until"])
-    validity = [
-        p for p in rules["procedures"] if p["kind"] == "validity" and (not p["levels"] or row["level"] in p["levels"])
-    ]
-    years = next((v["years"] for p in validity for v in reversed(p["values"]) if v["years"]), None)
-    return months_before(text_day(row["granted_on"]), -12 * years) - timedelta(days=1) if years else None
 
 
 def _direction(indicator: str, formula: str) -> int:

@@ -120,14 +120,25 @@ def shown(number: Number) -> str:
     """`全厂 8/24 33.3 %（下限 7/24, 上限 9/24）`; percents are cut, never rounded up."""
     scope = "全厂" if number.scope == "plant" else number.scope.replace("line:", "产线 ")
     unit = KINDS[number.metric].unit
-    if unit == "CNY":
-        value, lower, upper = (
-            f"{p[0] // p[1]:,} 元" if p[1] else "—" for p in (number.value, number.lower, number.upper)
-        )
+    if unit != "ratio":
+        value, lower, upper = (amount(p, unit) for p in (number.value, number.lower, number.upper))
         return f"{scope} {value}（下限 {lower}，上限 {upper}）"
-    more = percent(number.value) if unit == "ratio" else unit
-    value = f"{number.value[0]}/{number.value[1]} {more}"
+    value = f"{number.value[0]}/{number.value[1]} {percent(number.value)}"
     return f"{scope} {value}（下限 {_fraction(number.lower)}，上限 {_fraction(number.upper)}）"
+
+
+def amount(pair: tuple[int, int], unit: str) -> str:
+    """What is no ratio: whole yuan, cut; another unit exactly, `8.91282 kgce`, or the fraction, `1/3 kgce（0.333…）`."""
+    n, d = pair
+    if d == 0:
+        return "—"
+    if unit == "CNY":
+        return f"{n // d:,} 元"
+    places = next((p for p in range(d.bit_length()) if n * 10**p % d == 0), None)
+    if places is None:
+        return f"{n}/{d} {unit}（{n // d}.{n * 1000 // d % 1000:03d}…）"
+    whole, rest = divmod(n * 10**places // d, 10**places)
+    return (f"{whole}.{rest:0{places}d}" if places else str(whole)) + f" {unit}"
 
 
 def _denominators(parameters: Mapping[str, int | str]) -> str:

@@ -14,6 +14,7 @@ from evidence_api.web.wording import axis_percent, percent_down
 from metrics.result import VERDICT_ZH
 from metrics.verdicts.rows import GATE_ZH
 from metrics.verdicts.units import BY_NAME, amount_words, distance_words
+from metrics.words import called
 
 # the pressing ones first; the first that a level has names it
 ORDER = ("short", "insufficient_data", "simulated", "needs_judgement", "declared_only", "not_applicable", "met")
@@ -183,7 +184,7 @@ def _row(
 
 
 def _called(number: str, name: str, *, by_id: bool) -> str:
-    return f"{number} {name}" if by_id and name and number not in name else name or number
+    return called(number, name) if by_id else name or number
 
 
 def _below(

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -58,6 +58,7 @@ class ReportView:
     """`body` is None until a first run has ended, or where no such instrument was judged. `size`: ledger entries it was made from.
 
     instruments: those of the index, the site's own first. at_us: the plant midnight the run took for now.
+    program, shipped_rules: what made them, as the index says; empty in an older one.
     deadlines, findings: what the same run left beside the report; None where it did not.
     """
 
@@ -68,12 +69,22 @@ class ReportView:
     problem: str
     instruments: tuple[dict[str, Any], ...] = ()
     at_us: int = 0
+    program: str = ""
+    shipped_rules: str = ""
     deadlines: dict[str, Any] | None = None
     findings: dict[str, Any] | None = None
 
     def older_than(self, index: int) -> bool:
         """True when the entry at that place in the ledger is not in these numbers."""
         return index >= 0 and self.size <= index
+
+    def of_other_rules(self, program: str, shipped_rules: str, since_ms: int) -> bool:
+        """True when other rules, or before `since_ms` another version, made these numbers.
+
+        A version that came later than this process is newer than it: its reports stay.
+        """
+        version = self.program != program and self.written_ms < since_ms
+        return self.size >= 0 and (version or self.shipped_rules != shipped_rules)
 
     def day_over(self, now_us: int) -> bool:
         """True when the plant day of these numbers has ended: what was due in a day may be overdue."""
@@ -115,21 +126,23 @@ class ReportKeeper:
             index, written_ms = self._read(path, parse_index)
             found = tuple(index["instruments"])
             at_us, size = index["at_us"], index["size"]
-            view = replace(nothing, size=size, written_ms=written_ms, instruments=found, at_us=at_us)
+            made_by: dict[str, Any] = {k: str(index.get(k, "")) for k in ("program", "shipped_rules")}
+            view = replace(nothing, size=size, written_ms=written_ms, instruments=found, at_us=at_us, **made_by)
             instrument = view.find(name)
             if instrument is None:
                 return view
             path = report_path(self._folder, instrument)
             body, written_ms = self._read(path, parse_report)
             path = deadlines_path(self._folder, instrument)
-            view = replace(view, deadlines=self._beside(path, parse_deadlines))
+            view = replace(view, deadlines=_of_same_run(self._beside(path, parse_deadlines), body))
             path = self._folder / FINDINGS
-            view = replace(view, findings=self._beside(path, parse_findings))
+            view = replace(view, findings=_of_same_run(self._beside(path, parse_findings), body))
         except FileNotFoundError:
             return nothing
         except (OSError, ValueError) as err:
             return replace(nothing, problem=f"{path}: 不是 check 的输出: {err}")
-        return replace(view, body=body, size=body["size"], written_ms=written_ms)
+        # a run that died between two files leaves an older index, the last of them: then all of it is still due
+        return replace(view, body=body, size=min(body["size"], size), written_ms=written_ms)
 
     def raw(self, instrument: str) -> bytes:
         """The bytes of one report. Errors: OSError, ValueError."""
@@ -243,6 +256,12 @@ def _shaped(raw: bytes, wanted: str, shape: dict[str, type]) -> dict[str, Any]:
             raise ValueError(f"{key}: expected {kind.__name__}")
     date.fromisoformat(body["day"])
     return body
+
+
+def _of_same_run(beside: dict[str, Any] | None, body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What stands beside a report, unless it was made from another part of the ledger or for another day: two runs are never mixed."""
+    same = beside is not None and (beside["size"], beside["day"]) == (body["size"], body["day"])
+    return beside if same else None
 
 
 def _safely(due: Callable[[], bool]) -> bool:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from collector.clock import Clock
-from collector.folder import DataFolder
+from collector.folder import VERSION, DataFolder
 from collector.ledger.log import ENTRIES
+from config.rulebook import shipped_digest
 from evidence_api.web.days import Day, DayBook
 from evidence_api.web.ledger_tail import LedgerTail, LedgerView
 from evidence_api.web.packs import PackFile, list_packs
@@ -54,14 +55,15 @@ class Sources:
         self.folder = folder
         self._keeper = keeper
         self._clock = clock
+        self._since_ms = clock.now_us() // 1000
         self._lock = threading.Lock()
         self._ledger = LedgerTail(folder.ledger)
         self._register = RegisterReader(folder.register)
         self._days = DayBook(folder.hours)
 
     def report_due(self) -> bool:
-        """A seal is newer than the report, its plant day is over, or records came and it is some minutes old; and the ledger has rested:
-        while history is being filled, numbers wait for its end.
+        """A seal is newer than the report, its plant day is over, other rules or another version made it, or records came and it is
+        some minutes old; and the ledger has rested: while history is being filled, numbers wait for its end.
         """
         now_us = self._clock.now_us()
         with self._lock:
@@ -71,7 +73,8 @@ class Sources:
             sealed = ledger.seal is not None and report.older_than(ledger.seal.index)
             pause_us = RECORDS_PAUSE_US if report.size >= 0 else 0  # nothing yet: at once
             entered = report.older_than(ledger.entered) and now_us - report.written_ms * 1000 >= pause_us
-            if not (sealed or entered or report.day_over(now_us)):
+            other = report.of_other_rules(VERSION, shipped_digest(), self._since_ms)
+            if not (sealed or entered or other or report.day_over(now_us)):
                 return False
             written_us = (self.folder.ledger / ENTRIES).stat().st_mtime_ns // 1000
         return now_us - written_us >= REST_US

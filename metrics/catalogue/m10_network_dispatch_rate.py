@@ -67,7 +67,7 @@ def _members(inputs: Inputs) -> dict[str, list[Member]]:
     graded = jobs.join(_best(jobs, dispatches), on="job", how="left", maintain_order="left").select(
         "line",
         _id(),
-        name=pl.concat_str("batch_id", pl.lit(" "), "process_id"),
+        name=_name(inputs),
         why=pl.coalesce("grade", _without(inputs, dispatches)),
     )
     members: dict[str, list[Member]] = {}
@@ -111,10 +111,32 @@ def _without(inputs: Inputs, dispatches: pl.DataFrame) -> pl.Expr:
 
 def _id() -> pl.Expr:
     """`B01/P1/M1@2026-09-10T00:00:00Z`: the key of an operation."""
-    at = pl.from_epoch("start", time_unit="us")
-    whole = pl.col("start") % 1_000_000 == 0
-    text = pl.when(whole).then(at.dt.strftime("%Y-%m-%dT%H:%M:%SZ")).otherwise(at.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
-    return pl.concat_str("batch_id", pl.lit("/"), "process_id", pl.lit("/"), "device_id", pl.lit("@"), text).alias("id")
+    text = _time(pl.col("start"), "%Y-%m-%dT%H:%M:%S")
+    parts = ("batch_id", pl.lit("/"), "process_id", pl.lit("/"), "device_id", pl.lit("@"), *text, pl.lit("Z"))
+    return pl.concat_str(*parts).alias("id")
+
+
+def _name(inputs: Inputs) -> pl.Expr:
+    """`批次 B01 · 工序 P1 · 设备 M1 · 2026-09-10 08:00:00`, in the plant's time."""
+    offset_us = int(inputs.tz.utcoffset(None).total_seconds()) * 1_000_000
+    text = _time(pl.col("start") + offset_us, "%Y-%m-%d %H:%M:%S")
+    parts = (
+        pl.lit("批次 "),
+        "batch_id",
+        pl.lit(" · 工序 "),
+        "process_id",
+        pl.lit(" · 设备 "),
+        "device_id",
+        pl.lit(" · "),
+    )
+    return pl.concat_str(*parts, *text)
+
+
+def _time(at_us: pl.Expr, form: str) -> tuple[pl.Expr, pl.Expr]:
+    """Seconds, and six digits behind the point unless all are 0."""
+    rest = at_us % 1_000_000
+    digits = pl.lit(".") + rest.cast(pl.String).str.zfill(6)
+    return pl.from_epoch(at_us, time_unit="us").dt.strftime(form), pl.when(rest == 0).then(pl.lit("")).otherwise(digits)
 
 
 def _counts(members: tuple[Member, ...]) -> tuple[Pair, ...]:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import polars as pl
 
+from metrics.batch_file import closed_batches
 from metrics.batch_trace import COVERAGE_PERCENT, judged_batches
-from metrics.inputs import Inputs, Records
+from metrics.inputs import Inputs
 from metrics.members import ratio_of_members, without_register
-from metrics.result import MetricResult, Window
+from metrics.result import MetricResult
 
 NO_RECORDS = "没有导入生产记录 (no records imported): plantproof records import"
 
@@ -29,7 +30,6 @@ def batch_traceability(inputs: Inputs) -> list[MetricResult]:
     closed = closed_batches(inputs.records, window)
     excused = closed.filter("excused")["batch_id"].to_list()
     late = closed.filter(pl.col("trial") & ~pl.col("excused"))["batch_id"].to_list()
-    counted = closed.filter(~pl.col("excused")).drop("excused")
     open_batches = inputs.records.frame("batches")["closed_at"].null_count()
     return [
         ratio_of_members(
@@ -37,7 +37,7 @@ def batch_traceability(inputs: Inputs) -> list[MetricResult]:
             "plant",
             window,
             inputs,
-            judged_batches(inputs, inputs.records, counted),
+            judged_batches(inputs, inputs.batch_rows),
             exclusions=(
                 *((b, "试制批，不计 (trial)") for b in excused),
                 *((b, "试制标记迟报，计入分母 (flagged after closing, counted)") for b in late),
@@ -51,13 +51,3 @@ def batch_traceability(inputs: Inputs) -> list[MetricResult]:
             notes=(f"试制标记迟报 {len(late)} 批：完工以后才标明，计入分母",) if late else (),
         )
     ]
-
-
-def closed_batches(records: Records, window: Window) -> pl.DataFrame:
-    """Batches closed in the window; `excused`: trial, and entered as such before closing."""
-    within = (pl.col("closed_at") >= window.start_us) & (pl.col("closed_at") < window.end_us)
-    return (
-        records.frame("batches")
-        .filter(within)
-        .with_columns(excused=pl.col("trial") & (pl.col("entered_us") < pl.col("closed_at")))
-    )

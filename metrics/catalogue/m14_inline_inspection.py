@@ -14,7 +14,7 @@ from __future__ import annotations
 import polars as pl
 
 from config.register import Process
-from metrics.catalogue.m13_batch_traceability import closed_batches
+from metrics.batch_file import closed_batches
 from metrics.inputs import Inputs, Records, in_service_at_end
 from metrics.members import by_line_and_plant, ratio_of_members
 from metrics.networked import COVERAGE_PERCENT, contacts

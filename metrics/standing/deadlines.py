@@ -14,6 +14,7 @@ from typing import Literal
 from config.documents import DOCUMENT_KINDS
 from config.procedures import Procedure
 from config.ruleset import RuleSet
+from metrics.standing.costs import cost_words
 from metrics.standing.dates import alarm_days, day_after, last_valid_day, months_after, next_month_start, years_after
 from metrics.standing.eligibility import bans
 from metrics.standing.facts import INCIDENT_ZH, LEVEL_ZH, Facts, Incident, Title
@@ -60,7 +61,7 @@ def deadlines(rules: RuleSet, day: date, facts: Facts) -> tuple[Deadline, ...]:
     terms = [term(rules, t, facts, day) for t in facts.titles if t.granted_on <= day and not t.ended_by(day)]
     found = [d for t in terms for d in (*_renewal(rules, t, day, facts), *_evaluations(rules, t, day, facts))]
     found += [d for i in facts.incidents if i.on <= day for d in _reports(rules, i, day, titled=bool(terms))]
-    found += [*_ban_ends(rules, day, facts), *_cycles(rules, day), *_expiry(rules, day), *_papers(facts, day)]
+    found += [*_ban_ends(rules, day, facts), *_cycles(rules, day), *_expiry(rules, day), *_papers(rules, facts, day)]
     return tuple(sorted(found, key=lambda d: (d.due, d.id)))
 
 
@@ -262,7 +263,7 @@ def _expiry(rules: RuleSet, day: date) -> list[Deadline]:
     ]
 
 
-def _papers(facts: Facts, day: date) -> list[Deadline]:
+def _papers(rules: RuleSet, facts: Facts, day: date) -> list[Deadline]:
     return [
         Deadline(
             f"{d.doc_id}-valid",
@@ -273,6 +274,7 @@ def _papers(facts: Facts, day: date) -> list[Deadline]:
             "",
             "",
             "材料所载有效期",
+            note=cost_words(rules, d, facts, day),
         )
         for d in facts.documents
         if d.valid_until is not None

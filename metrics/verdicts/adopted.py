@@ -2,7 +2,8 @@
 
 In: the editions that the instrument adopts on the day, already judged (`Evidence.adopted`); scenes of the register. Out: `Verdict`.
 scene: a scene in production whose number stands in the guide is 仅申报; registered ones that are not are 差距; none registered 数据不足.
-reference: what the adopted instrument comes to at the same level; an edition that nobody knows needs judgement.
+reference: what the adopted instrument comes to at the same level; an edition that nobody knows, or that binds nobody and would be met,
+needs judgement.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def _assess(
             referred[adoption.family] = None
             continue
         found = _assess(edition, evidence, shelf, done, (*above, edition.id))
-        words = {level.id: level.verdict for level in found.levels}
+        words = {level.id: _referred_word(level, found) for level in found.levels}
         simulated = any(v.simulated for v in found.verdicts)
         referred[adoption.family] = Referred(edition, found.name, words, simulated)
     criteria = rules.criteria_on(evidence.day)
@@ -140,6 +140,12 @@ def _assess(
         adopted=tuple((family, r.rules.id if r else None) for family, r in sorted(referred.items())),
     )
     return done[rules.id]
+
+
+def _referred_word(level: LevelSummary, found: Assessment) -> VerdictWord:
+    """What a level counts for where it is referred to: one that only a dead letter grants is no pass and nothing to leave out."""
+    dead = level.verdict == "not_applicable" and found.standing != "binding"
+    return "needs_judgement" if dead else level.verdict
 
 
 def summarise(

@@ -1,8 +1,8 @@
 """与行业水平比: the plant's own effect figures (M18, after) against an industry's, as somebody published it.
 
-In: records of kinds `effects` (period after) and `benchmarks` of the criterion's reach, the newest year of each indicator. Out: 仅申报
-when every indicator that has a figure on both sides is better (equal suffices where the words say 以上), 差距 naming those that are
-not, 数据不足 when there is nothing to compare. The published figure is a paper's, so nothing is ever met by it.
+In: records of kinds `effects` (period after) and `benchmarks` of the criterion's reach: each indicator's newest year up to the day's.
+Out: 仅申报 when every indicator that has a figure on both sides is better (equal suffices where the words say 以上), 差距 naming those
+that are not, 数据不足 when there is nothing to compare. The published figure is a paper's, so nothing is ever met by it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from metrics.effect_periods import direction
 from metrics.result import Verdict
 from metrics.verdicts.evidence import Evidence, on_paper
 from metrics.verdicts.required import INDICATOR_ZH, REACH_ZH
+from metrics.verdicts.units import decimal_words
 
 MILLION = 1_000_000  # decimals are in millionths
 
@@ -33,7 +34,7 @@ class Compared:
 def judge_benchmark(criterion: Criterion, evidence: Evidence, required: str) -> Verdict:
     """The verdict on a criterion that compares with an industry."""
     reach = criterion.benchmark or "province_mean"
-    published = newest(evidence.rows("benchmarks"), reach)
+    published = newest(evidence.rows("benchmarks"), reach, evidence.day.year)
     named = set(criterion.members)
     found = [
         c
@@ -55,9 +56,10 @@ def judge_benchmark(criterion: Criterion, evidence: Evidence, required: str) -> 
     return on_paper(criterion, "declared_only", f"{why}；行业数凭出处，本系统不核实", required=required)
 
 
-def newest(rows: list[dict[str, Any]], reach: str) -> dict[str, dict[str, Any]]:
-    """Indicator -> the row of its newest year at that reach."""
-    mine = sorted((r for r in rows if r["reach"] == reach and r["denominator"] > 0), key=lambda r: r["year"])
+def newest(rows: list[dict[str, Any]], reach: str, this_year: int) -> dict[str, dict[str, Any]]:
+    """Indicator -> the row of its newest year at that reach; a year that has not begun was published by nobody."""
+    fit = (r for r in rows if r["reach"] == reach and r["denominator"] > 0 and r["year"] <= this_year)
+    mine = sorted(fit, key=lambda r: r["year"])
     return {row["indicator"]: row for row in mine}
 
 
@@ -81,8 +83,9 @@ def compared(evidence: Evidence, published: dict[str, dict[str, Any]], *, equal_
 
 
 def _figure(row: dict[str, Any]) -> str:
-    """The fraction as it was handed in."""
-    return f"{_plain(row['numerator'])}/{_plain(row['denominator'])}"
+    """`4.5` of 45/10; what no decimal says exactly stays the fraction as it was handed in."""
+    exact = decimal_words(row["numerator"], row["denominator"])
+    return exact if "/" not in exact else f"{_plain(row['numerator'])}/{_plain(row['denominator'])}"
 
 
 def _plain(millionths: int) -> str:

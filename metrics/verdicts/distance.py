@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from config.ruleset import Op
 from metrics.result import Bound, Member, MetricResult
 from metrics.verdicts.evidence import Need
-from metrics.words import why_words
+from metrics.words import called, why_words
 
 LEFT_OUT = "excused"  # a member that is no part of the fraction (M11)
 FAR = ("not_configured", "not_connected", "not_nc", "not_digital", "no_device", "no_point", "on_paper")
@@ -64,7 +64,7 @@ def needs_words(needs: Sequence[Need], limit: int, *, by_id: bool) -> str:
 
 
 def _called(need: Need, *, by_id: bool) -> str:
-    return need[1] if not by_id or not need[0] or need[0] in need[1] else f"{need[0]} {need[1]}"
+    return called(need[0], need[1]) if by_id and need[0] else need[1]
 
 
 def _nearness(member: Member) -> int:

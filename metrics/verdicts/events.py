@@ -31,7 +31,7 @@ def judge_event(criterion: Criterion, evidence: Evidence, required: str) -> Verd
         needs = tuple((row["incident_id"], _happened(row), _until(bar, row["on"])) for row in found)
         why = "；".join(f"{name}，{until}" for _, name, until in needs)
         return on_paper(criterion, "short", why, required=required, needs=needs)
-    wanted = criterion.documents or _default(bar)
+    wanted = criterion.documents or default_papers(bar)
     filled = {need: held(evidence, criterion, need) for need in wanted}
     enough = any(filled.values()) if criterion.documents else all(filled.values())
     if enough:
@@ -65,7 +65,8 @@ def counts(bar: EventBar, row: dict[str, Any], day: date) -> bool:
     return row["severity"] not in SEVERITIES or SEVERITIES.index(row["severity"]) >= SEVERITIES.index(bar.severity)
 
 
-def _default(bar: EventBar) -> tuple[DocumentNeed, ...]:
+def default_papers(bar: EventBar) -> tuple[DocumentNeed, ...]:
+    """What must be there where a criterion names no paper."""
     kinds = dict.fromkeys(PAPER.get(kind, "credit") for kind in bar.kinds)
     return tuple(DocumentNeed(kind=kind) for kind in kinds)
 

@@ -1,38 +1,32 @@
 """须先获得的称号: a title of a lower level that must be held on the day (先认定为…, 备案).
 
-In: the levels of which one must be held, records of kind `titles`. Out: 仅申报 naming title and document, else 差距 of one title.
-Held: granted on or before the day, not past its last valid day, neither revoked nor downgraded by then. A title without a last day ends
-as the instrument's validity says (the day before the anniversary); where it says none, the title is taken as it stands, with a warning.
+In: the levels of which one must be held, records of kinds `titles` and `applications`. Out: 仅申报 naming title and document, else 差距
+of one title. Held: granted on or before the day, not past its last valid day, neither revoked nor downgraded by then. The last valid day
+is that of `metrics/standing/titles.py`, renewals and transition included, so that `check` and `deadlines` cannot disagree. A title of
+which neither certificate nor instrument says how long it holds is taken as it stands, with a warning.
 """
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import Any
+from datetime import date
 
 from config.ruleset import Criterion, RuleSet
 from metrics.result import Verdict
+from metrics.standing.facts import read_facts
+from metrics.standing.titles import Term, term
 from metrics.verdicts.evidence import Evidence, Need, on_paper
-from metrics.window import months_before
 
 
 def judge_title(criterion: Criterion, rules: RuleSet, evidence: Evidence, required: str) -> Verdict:
     """The verdict on a criterion that asks for a title."""
-    mine = [row for row in evidence.rows("titles") if row["level"] in criterion.holds]
-    mine = [row | {"valid_until": last_valid_day(row, rules)} for row in mine]
-    held = [row for row in mine if held_on(row, evidence.day)]
+    facts, day = read_facts(evidence.records, evidence.documents), evidence.day
+    mine = [term(rules, t, facts, day) for t in facts.titles if t.level in criterion.holds]
+    held = [t for t in mine if t.title.held_on(day, t.last_day)]
     if held:
-        title = max(held, key=lambda row: row["granted_on"])
-        document = evidence.document(title["document"])
-        paper = f"，凭“{document.name}”" if document is not None else ""
-        warnings = () if title["valid_until"] else (f"{title['name']}没有写有效期",)
-        why = f"{title['name']}（{title['granted_on']} 认定）{paper}；本系统不核实其内容"
-        if document is None:
-            warnings = (*warnings, f"{title['name']}没有附认定文件")
-        return on_paper(criterion, "declared_only", why, required=required, warnings=warnings)
+        return _held(criterion, max(held, key=lambda t: t.title.granted_on), evidence, required)
     names = {level.id: level.title for level in rules.levels}
     wanted = " 或 ".join(names.get(h, h) for h in criterion.holds)
-    needs: tuple[Need, ...] = tuple((row["title_id"], row["name"], _why_not(row, evidence.day)) for row in mine)
+    needs: tuple[Need, ...] = tuple((t.title.id, t.title.name, _why_not(t, day)) for t in mine)
     return on_paper(
         criterion,
         "short",
@@ -44,28 +38,21 @@ def judge_title(criterion: Criterion, rules: RuleSet, evidence: Evidence, requir
     )
 
 
-def last_valid_day(row: dict[str, Any], rules: RuleSet) -> date | None:
-    """As stated, else what 有效期 of the instrument gives from the day of recognition on; None where neither says."""
-    stated: date | None = row["valid_until"]
-    if stated is not None:
-        return stated
-    validity = [p for p in rules.procedures if p.kind == "validity" and (not p.levels or row["level"] in p.levels)]
-    years = next((v.years for p in validity for v in reversed(p.values) if v.years), None)
-    return months_before(row["granted_on"], -12 * years) - timedelta(days=1) if years else None
+def _held(criterion: Criterion, found: Term, evidence: Evidence, required: str) -> Verdict:
+    title, document = found.title, evidence.document(found.title.document)
+    paper = f"，凭“{document.name}”" if document is not None else ""
+    renewed = f"，复核后有效至 {found.last_day}" if found.renewals else ""
+    warnings = () if found.last_day else (f"{title.name}没有写有效期",)
+    if document is None:
+        warnings = (*warnings, f"{title.name}没有附认定文件")
+    why = f"{title.name}（{title.granted_on} 认定{renewed}）{paper}；本系统不核实其内容"
+    return on_paper(criterion, "declared_only", why, required=required, warnings=warnings)
 
 
-def held_on(row: dict[str, Any], day: date) -> bool:
-    """True when the title stood on that day; one that ended later stood until then."""
-    if row["granted_on"] > day or (row["valid_until"] is not None and row["valid_until"] < day):
-        return False
-    if row["ended_on"] is not None:
-        return bool(row["ended_on"] > day)
-    return row["state"] in ("held", "filed")
-
-
-def _why_not(row: dict[str, Any], day: date) -> str:
-    if row["granted_on"] > day:
-        return f"到 {row['granted_on']} 才认定"
-    if row["valid_until"] is not None and row["valid_until"] < day:
-        return f"有效期已于 {row['valid_until']} 结束"
-    return "已降格" if row["state"] == "downgraded" else "已被取消或终止"
+def _why_not(found: Term, day: date) -> str:
+    title = found.title
+    if title.granted_on > day:
+        return f"到 {title.granted_on} 才认定"
+    if found.last_day is not None and found.last_day < day:
+        return f"有效期已于 {found.last_day} 结束"
+    return "已降格" if title.state == "downgraded" else "已被取消或终止"

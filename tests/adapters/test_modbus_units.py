@@ -315,23 +315,23 @@ def test_bytes_leave_in_one_place_only() -> None:
 @pytest.mark.parametrize(
     ("points", "connection", "expected"),
     [
-        ([register("a", 105)], {"forbidden": ["holding_register:100-119"]}, "forbidden holding_register:100-119"),
+        ([register("a", 105)], {"forbidden": ["holding_register:100-119"]}, "碰到禁读范围 holding_register:100-119"),
         (
             [register("a", 0, block="x"), register("b", 30, block="x")],
             {"forbidden": ["holding_register:10-11"]},
-            "block 'x': expected no address of forbidden",
+            "读块 'x' .* 碰到禁读范围",
         ),
-        ([register("a", 0, block="x"), register("b", 130, block="x")], {}, "at most 125 addresses in one request"),
+        ([register("a", 0, block="x"), register("b", 130, block="x")], {}, "一次最多 125 个地址"),
         (
             [register("a", 0, block="x"), register("b", 1, block="x", table="input_register")],
             {},
             "points of one table",
         ),
-        ([register("a", 0, wire="u64")], {"max_registers": 2}, "max_registers = 2"),
-        ([register("a", 65535, wire="u32")], {}, "addresses from 0 to 65535"),
-        ([register("a", 0)], {"address_base": 1}, "addresses from 1 to 65536"),
-        ([register("a", 0)], {"transport": "rtu_over_tcp", "unit": 0}, "a broadcast"),
-        ([register("a", 0)], {"transport": "rtu", "host": "", "serial": "socket://x:1"}, "found the address"),
+        ([register("a", 0, wire="u64")], {"max_registers": 2}, "一次最多 2 个寄存器"),
+        ([register("a", 65535, wire="u32")], {}, "寄存器地址应在 0-65535"),
+        ([register("a", 0)], {"address_base": 1}, "寄存器地址应在 1-65536"),
+        ([register("a", 0)], {"transport": "rtu_over_tcp", "unit": 0}, "广播没有回答"),
+        ([register("a", 0)], {"transport": "rtu", "host": "", "serial": "socket://x:1"}, "实为地址"),
         ([register("a", 0)], {"forbidden": ["coil:9-3"]}, "expected first <= last"),
     ],
 )

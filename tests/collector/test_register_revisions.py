@@ -8,15 +8,19 @@ import signal
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import plantproof
 from collector import register_revisions
 from collector.audit import audit
 from collector.ledger import log
+from collector.register_cli import _show_diff
 from collector.register_revisions import apply_register, registers
 from config.errors import ConfigError
 from config.load import load_register
+from config.register_diff import RegisterDiff, TableDiff
 from config.tables.register_writers import export_register
+from config.wording import CHINA
 from tests.builders import FIRST_HOUR, HOUR_US, Driver, simple_register
 from tests.config.workbooks import changed
 
@@ -145,6 +149,9 @@ def test_the_commands_preview_apply_and_tell_what_was_known_when(
         (2, "maker", "沈阳机床"),
     ]
     assert told[1]["known"].endswith("+08:00")
+    assert run("history", "CNC-001", *data) == 0
+    words = capsys.readouterr().out
+    assert ("制造商" in words, "maker" in words, "device" in words) == (True, False, False)
     first = registers(driver.folder)[0].effective_us
     known = f"{(first // 1_000_000) - 1}"
     assert run("show", "--known", known, *data) == 4
@@ -154,6 +161,23 @@ def test_the_commands_preview_apply_and_tell_what_was_known_when(
     assert load_register(tmp_path / "out.xlsx").sha256 == registers(driver.folder)[-1].sha256
     assert run("show", *data) == 0
     assert run("history", "CNC-002", *data) == 4
+
+
+def test_differences_name_the_columns_of_the_workbook_and_the_plants_time(capsys: pytest.CaptureFixture[str]) -> None:
+    change = TableDiff((), (), {"LTH-007": (("retired_at", "", "2026-10-01"), ("connection.address", "a", "b"))})
+    closed = TableDiff((), (), {"C1": (("end", "2026-10-01T00:30:00Z", "2026-10-01T01:30:00Z"),)})
+    points = TableDiff((), (), {"lathe": (("point temp.unit", "℃", "K"), ("point temp.nobody", "", "1"))})
+    diff = RegisterDiff({"device": change, "calendar.closures": closed, "points": points}, (), ())
+    _show_diff(Console(width=200), diff, CHINA)
+    words = capsys.readouterr().out
+    for said in (
+        "设备 LTH-007: 停用日期 （空） → 2026-10-01",
+        "设备 LTH-007: 地址 a → b",
+        "2026-10-01 08:30:00 → 2026-10-01 09:30:00",
+        "测点 temp 单位 ℃ → K",
+        "测点 temp nobody （空） → 1",
+    ):
+        assert said in words
 
 
 def test_check_writes_the_annotated_copy_and_still_says_that_the_file_is_wrong(

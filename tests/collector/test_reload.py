@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -232,15 +233,17 @@ def ports() -> Iterator[Ports]:
 
 
 def workshop(ports: Ports, *left_out: str, **interval_s: int) -> str:
-    """The demo's register, polled each second: MQTT nodes say what they say by themselves."""
-    found = register_toml(Story(date(2026, 11, 22)), 2, ports).split("[[device]]")
-    kept = [found[0]]
-    for text in found[1:]:
-        device = tomllib.loads(text)["id"]
+    """The demo's register, polled each second: MQTT nodes say what they say by themselves. What names a machine left out goes too."""
+    found = re.split(r"^(?=\[\[)", register_toml(Story(date(2026, 11, 22)), 2, ports), flags=re.M)
+    kept = []
+    for text in found:
+        kind, _, body = text.partition("]]")
+        table = tomllib.loads(body) if kind in ("[[device", "[[parameter", "[[item") else {}
+        device = table.get("device", table.get("id", "") if kind == "[[device" else "")
         every = interval_s.get(device.replace("-", "_"), 60 if "mqtt" in text else 1)
         if device not in left_out:
             kept.append(text.replace("interval_s = 60", f"interval_s = {every}"))
-    return "[[device]]".join(kept)
+    return "".join(kept)
 
 
 def stored(folder: DataFolder) -> tuple[dict[str, list[tuple[int, int]]], Counter[str]]:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from config.load import parse_register_file
-from tests.config.workbooks import changed, parsed
+from tests.config.workbooks import changed, parsed, with_part
 
 BAD = Path(__file__).parents[1] / "bad/register"
 CASES: list[dict[str, Any]] = yaml.safe_load((BAD / "workbooks.yaml").read_text(encoding="utf-8"))
@@ -68,6 +68,37 @@ def test_bytes_that_are_no_workbook_are_said_to_be_none(tmp_path: Path, raw: byt
 def test_a_cell_far_outside_of_the_table_is_refused_and_not_a_reason_to_take_all_memory(tmp_path: Path) -> None:
     path = changed(tmp_path / "台账.xlsx", {"设备!XFD1048576": "x"})
     assert "在很远的行或列有内容" in messages(path, "台账.xlsx")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "<row r='1048576'><c r='XFD1048576'><v>1</v></c></row>",
+        '<row r="1048576"><c r = "XFD1048576"><v>1</v></c></row>',
+        '<row r="1048576"><c r="xfd1048576"><v>1</v></c></row>',
+        '<row r="1048576"><c t="n"><v>1</v></c></row>',
+        '<row r="99999"><c r="FZ99999"><v>1</v></c></row>',
+    ],
+)
+def test_however_a_far_cell_is_written_it_is_a_message_and_not_the_end_of_the_process(
+    tmp_path: Path, cell: str
+) -> None:
+    path = with_part(
+        tmp_path / "台账.xlsx",
+        "xl/worksheets/sheet1.xml",
+        lambda xml: xml.replace("</sheetData>", f"{cell}</sheetData>"),
+    )
+    assert "在很远的行或列有内容" in messages(path, "台账.xlsx")
+
+
+def test_formats_down_to_the_last_row_are_no_content(tmp_path: Path) -> None:
+    cell = '<row r="1048576"><c r="A1048576" s="0"/></row>'
+    path = with_part(
+        tmp_path / "台账.xlsx",
+        "xl/worksheets/sheet1.xml",
+        lambda xml: xml.replace("</sheetData>", f"{cell}</sheetData>"),
+    )
+    assert parse_register_file(path).register is not None
 
 
 def test_a_folder_without_csv_files_is_refused(tmp_path: Path) -> None:

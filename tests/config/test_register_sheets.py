@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import string
 import tempfile
+import zipfile
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -359,6 +360,14 @@ def test_a_gb18030_csv_is_the_sheet_of_devices_and_brings_its_lines(tmp_path: Pa
     assert any("GB18030" in c.note for c in found.corrections)
 
 
+def test_a_title_above_the_header_of_a_csv_does_not_hide_its_separator(tmp_path: Path) -> None:
+    path = tmp_path / "设备.csv"
+    path.write_text("某厂设备台账\n设备编号;设备名称;产线;投用日期\nD1;车床;L1;2024-03-01\n", encoding="utf-8-sig")
+    found = parse_register_file(path, example_register())
+    assert found.register is not None
+    assert [d.id for d in found.register.devices] == ["D1"]
+
+
 def test_a_csv_upon_the_register_in_force_changes_its_devices_only(tmp_path: Path) -> None:
     base = example_register()
     export_register(base, tmp_path / "d.csv")
@@ -391,6 +400,20 @@ def test_the_annotated_copy_marks_wrong_and_corrected_cells_and_keeps_formulas_a
     assert [r[1] for r in summary[2:]] == ["设备!C2", "设备!K2", "设备!Q3", "设备!F2"]
     again = parse_register_file(tmp_path / "a.xlsx")
     assert [p.where for p in again.problems] == [p.where for p in parse_register_file(path).problems]
+
+
+def test_what_the_annotated_copy_cannot_carry_is_said_and_not_lost_in_silence(tmp_path: Path) -> None:
+    import openpyxl
+
+    path = changed(tmp_path / "t.xlsx", {"设备!C2": "L9"})
+    with zipfile.ZipFile(path, "a") as book:
+        book.writestr("xl/vbaProject.bin", b"macro")
+        book.writestr("xl/media/image1.png", b"picture")
+        book.writestr("xl/drawings/drawing9.xml", '<xdr:wsDr xmlns:xdr="x"><xdr:sp/><xdr:sp></xdr:sp></xdr:wsDr>')
+    assert annotate_workbook(path, tmp_path / "a.xlsx", parse_register_file(path)) == ("图形和文本框", "图片", "宏")
+    head = openpyxl.load_workbook(tmp_path / "a.xlsx")["检查结果"]["A1"].value
+    assert "本副本不含原件的图形和文本框、图片、宏" in head
+    assert annotate_workbook(changed(tmp_path / "u.xlsx", {}), tmp_path / "b.xlsx", parse_register_file(path)) == ()
 
 
 def test_an_annotated_copy_of_csv_is_a_workbook_and_toml_has_none(tmp_path: Path) -> None:

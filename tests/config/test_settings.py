@@ -9,7 +9,7 @@ import pytest
 
 from config.errors import ConfigError
 from config.load import load_settings, parse_settings
-from config.settings import Settings, settings_text
+from config.settings import RecordsTable, Settings, settings_text
 
 BAD = Path(__file__).parents[1] / "bad/settings"
 
@@ -33,9 +33,21 @@ def test_the_settings_that_init_writes_show_every_default() -> None:
     assert written == defaults
     shown = tomllib.loads(text)
     for name, field in Settings.model_fields.items():
-        table = field.annotation
-        assert table is not None
-        assert set(shown[name]) == set(table.model_fields), name
+        if name != "records":  # off until its comment signs are taken away
+            table = field.annotation
+            assert table is not None
+            assert set(shown[name]) == set(table.model_fields), name
+
+
+def test_the_records_table_that_init_writes_works_once_its_comment_signs_are_taken_away() -> None:
+    text = settings_text("兰州某厂", "91620100MA0000000X", "新区", Path("plantproof-data"))
+    head, _, table = text.partition("# [records]")
+    live = parse_settings(head + "[records]" + table.replace("\n# ", "\n"), "plantproof.toml").records
+    assert live is not None
+    assert live.mqtt is not None
+    assert set(RecordsTable.model_fields) == {"watch", "poll_s", "gather_s", "mqtt"} == live.model_fields_set
+    defaults = RecordsTable()
+    assert (live.poll_s, live.gather_s) == (defaults.poll_s, defaults.gather_s)
 
 
 @pytest.mark.parametrize("name", ['"引号"厂', "反\\斜杠", "单'引号", "井号 # 厂", "制表\t符"])

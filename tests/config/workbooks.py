@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import re
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -58,6 +59,15 @@ def parsed(path: Path, cells: Mapping[str, Any]) -> Parsed:
         rows[row] += [""] * (column + 1 - len(rows[row]))
         rows[row][column] = "" if value is None else float(value) if type(value) is int else value
     return parse_sheets(sheets, str(path))
+
+
+def with_part(path: Path, name: str, change: Callable[[str], str]) -> Path:
+    """Write the template with the text of one part of the zip changed, as no spreadsheet program would."""
+    with zipfile.ZipFile(io.BytesIO(template())) as book, zipfile.ZipFile(path, "w") as out:
+        for part in book.namelist():
+            raw = book.read(part)
+            out.writestr(part, change(raw.decode()).encode() if part == name else raw)
+    return path
 
 
 def changed(path: Path, cells: Mapping[str, Any]) -> Path:

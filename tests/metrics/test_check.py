@@ -95,8 +95,9 @@ def test_check_below_the_bar_exits_3_and_prints_one_line_of_json(
 
 
 def test_check_prints_every_criterion_with_article_required_numbers_and_names(
-    folder: DataFolder, capfd: pytest.CaptureFixture[str]
+    folder: DataFolder, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     assert run(["check", "--level", "basic", "--at", "2026-11-01", "--data", str(folder.path)]) == 3
     out = capfd.readouterr().out
     rules = load_ruleset("GS25", TITLES)

@@ -6,9 +6,16 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from config.plan import SceneInstance
+from config.ruleset import RuleSet
+from evidence_api.verify.titles import stands
+from metrics.standing.facts import read_facts
+from metrics.standing.titles import held_levels
 from metrics.verdicts.evidence import Referred
+from metrics.verdicts.judge import judge
 from tests.metrics.verdict_builders import evidence, instrument, judged, paper, value
 
 MATURITY = {
@@ -202,6 +209,108 @@ def test_a_title_without_a_last_day_ends_as_the_instrument_says(day: date, word:
     assert judged({"judged_by": "title", "holds": ["basic"]}, found, procedures=[validity]).verdict == word
     without = judged({"judged_by": "title", "holds": ["basic"]}, found)
     assert (without.verdict, without.warnings[0]) == ("declared_only", "基础级没有写有效期")
+
+
+VALIDITY = {
+    "id": "P1",
+    "kind": "validity",
+    "title": "有效期",
+    "article": "第二条",
+    "quote": "有效期为3年",
+    "values": [{"from": "2025-01-01", "until": None, "years": 3, "as_written": "有效期为3年"}],
+}
+RENEWAL = {
+    "id": "P2",
+    "kind": "renewal",
+    "title": "复核",
+    "article": "第三条",
+    "quote": "结束前3个月复核，延长3年",
+    "values": [
+        {"from": "2025-01-01", "until": None, "months": 3, "years": 3, "as_written": "结束前3个月复核，延长3年"}
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("result", "title_id", "day", "word"),
+    [
+        ("granted", "T1", date(2028, 3, 1), "declared_only"),
+        ("granted", "T1", date(2031, 2, 28), "declared_only"),
+        ("granted", "T1", date(2031, 3, 1), "short"),
+        ("refused", "T1", date(2028, 3, 1), "short"),
+        ("granted", "T9", date(2028, 3, 1), "short"),
+    ],
+)
+def test_a_granted_renewal_extends_a_title_for_check_as_for_deadlines(
+    result: str, title_id: str, day: date, word: str
+) -> None:
+    title = {"title_id": "T1", "level": "basic", "name": "基础级", "granted_on": "2025-03-01", "state": "held"}
+    renewal = {"application_id": "A1", "level": "basic", "purpose": "renewal", "filed_on": "2027-11-01"}
+    records = {"titles": [title], "applications": [renewal | {"result": result, "title_id": title_id}]}
+    found = evidence(records=records, day=day)
+    criterion = {"judged_by": "title", "holds": ["basic"]}
+    procedures = [VALIDITY, RENEWAL]
+    verdict = judged(criterion, found, procedures=procedures)
+    assert verdict.verdict == word
+    facts, rules = read_facts(found.records), instrument(criterion, procedures=procedures)
+    assert held_levels(rules, facts, day) == (frozenset({"basic"}) if word == "declared_only" else frozenset())
+    plain = RuleSet.model_dump(rules, mode="json", by_alias=True)
+    row = {"valid_until": "", "ended_on": ""} | title
+    assert stands(row, plain, records["applications"], day) == (word == "declared_only")
+    if word == "declared_only":
+        assert "复核后有效至 2031-02-28" in verdict.why
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    granted=st.dates(date(2022, 1, 1), date(2028, 1, 1)),
+    until=st.none() | st.dates(date(2025, 1, 1), date(2031, 1, 1)) | st.just(date(9999, 12, 31)),
+    filed=st.lists(st.dates(date(2024, 1, 1), date(2032, 1, 1)), max_size=3, unique=True),
+    older=st.booleans(),
+    day=st.dates(date(2025, 1, 1), date(2036, 1, 1)),
+)
+def test_the_verifier_ends_a_title_on_the_same_day(
+    granted: date, until: date | None, filed: list[date], older: bool, day: date
+) -> None:
+    transition = {
+        "id": "P3",
+        "kind": "transition",
+        "title": "衔接",
+        "article": "第四条",
+        "quote": "复审",
+        "granted_before": "2025-06-01",
+    }
+    rules = instrument(
+        {"judged_by": "title", "holds": ["basic"]}, procedures=[VALIDITY, RENEWAL, transition][: 2 + older]
+    )
+    title = {"title_id": "T1", "level": "basic", "name": "甲", "granted_on": granted.isoformat(), "state": "held"}
+    title |= {"valid_until": until.isoformat() if until else "", "ended_on": ""}
+    renewals = [
+        {"application_id": f"A{i}", "level": "basic", "purpose": "renewal", "filed_on": d.isoformat(), "title_id": "T1"}
+        | {"result": "granted"}
+        for i, d in enumerate(filed)
+    ]
+    found = evidence(records={"titles": [title], "applications": renewals}, day=day)
+    plain = RuleSet.model_dump(rules, mode="json", by_alias=True)
+    word = judge(rules.criteria[0], rules, found).verdict
+    assert stands(title, plain, renewals, day) == (word == "declared_only")
+
+
+def test_a_figure_of_a_year_to_come_is_no_industry_level_and_figures_read_as_decimals() -> None:
+    industry = {
+        "indicator": "production_efficiency",
+        "reach": "province_mean",
+        "denominator": "10",
+        "data_source": "年鉴",
+    }
+    own = {"indicator": "production_efficiency", "scope": "plant", "period": "after", "formula": "件÷时"}
+    own |= {"first_day": "2026-06-01", "last_day": "2026-10-31", "numerator": "45", "denominator": "10"}
+    rows = [industry | {"year": "2026", "numerator": "50"}, industry | {"year": "2027", "numerator": "1"}]
+    bar = {"judged_by": "benchmark", "metric": "M18", "benchmark": "province_mean"}
+    verdict = judged(bar, evidence(records={"effects": [own], "benchmarks": rows}))
+    assert (verdict.verdict, verdict.why) == ("short", "生产效率 4.5，2026 年行业为 5，不优于")
+    third = evidence(records={"effects": [own | {"numerator": "1", "denominator": "3"}], "benchmarks": rows[:1]})
+    assert "生产效率 1/3，" in judged(bar, third).why
 
 
 @pytest.mark.parametrize(

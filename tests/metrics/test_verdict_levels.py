@@ -126,6 +126,16 @@ def test_an_edition_that_nobody_knows_needs_judgement() -> None:
     assert report(own, evidence(GOOD), shelf).levels[0].verdict == "needs_judgement"
 
 
+def test_an_edition_that_no_longer_binds_is_neither_a_pass_nor_left_out() -> None:
+    dead = instrument(MET, id="CN/OLD", family="F", in_force={"from": "2020-01-01", "until": "2026-06-30"})
+    named = [{"from": "2025-01-01", "until": None, "instrument": "CN/OLD"}]
+    adoption = {"family": "F", "how": "named", "article": "第九条", "as_written": "某条件", "editions": named}
+    own = instrument(MET, {"judged_by": "reference", "adopts": "F"}, adopts=[adoption])
+    found = report(own, evidence(GOOD), {own.id: own, dead.id: dead})
+    assert [v.verdict for v in found.verdicts] == ["met", "needs_judgement"]
+    assert found.levels[0].verdict == "needs_judgement"
+
+
 def test_instruments_that_adopt_each_other_end() -> None:
     def one(name: str, family: str, other: str) -> RuleSet:
         adoption = {"family": other, "how": "latest", "article": "第九条", "as_written": "某条件"}

@@ -10,6 +10,9 @@ import pytest
 
 import collector.supervise
 import plantproof
+from collector.revisions import add_exclusion, registers
+from config.record_cells import us_of
+from config.wording import plant_time
 from tests.collector.intake.plant import GOOD, RecordsPlant, table
 
 
@@ -56,6 +59,40 @@ def test_quarantined_rows_give_3_and_are_written_to_be_fixed(
     assert said(plant, capsys, "records", "quarantine", "-o", str(tmp_path / "fix"))[0] == 0
     assert [p.name for p in (tmp_path / "fix").iterdir()] == ["批次-隔离.csv"]
     assert json.loads(said(plant, capsys, "records", "quarantine", "--revision", "7", "--json")[1]) == []
+
+
+def test_people_read_the_plants_time_and_json_has_utc(
+    plant: RecordsPlant, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    place = tmp_path / "批次.csv"
+    place.write_text("batch_id,product,closed_at,trial\nB1,轴,2099-10-01T08:30:00,0\nB2,轴,,0\n", encoding="utf-8")
+    code, words = said(plant, capsys, "records", "import", str(place), "--reason", "九月")
+    assert (code, "2099-10-01 08:30:00 在将来" in words) == (3, True)
+    words = said(plant, capsys, "records", "quarantine")[1]
+    assert ("2099-10-01 08:30:00 在将来" in words, "Z" in words) == (True, False)
+    assert "2099-10-01 08:30:00 在将来" in said(plant, capsys, "records", "quarantine", "--csv")[1]
+    assert "2099-10-01T00:30:00Z 在将来" in said(plant, capsys, "records", "quarantine", "--json")[1]
+    entered = json.loads(said(plant, capsys, "records", "list", "--json")[1])[0]["entered"]
+    words = said(plant, capsys, "records", "list")[1]
+    assert (plant_time(entered) in words, entered in words, entered.endswith("Z")) == (True, False, True)
+
+
+def test_the_list_of_imports_says_which_revisions_are_exclusions(
+    plant: RecordsPlant, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    place = tmp_path / "批次.csv"
+    place.write_text("batch_id,product,trial\nB1,轴,0\n", encoding="utf-8")
+    assert said(plant, capsys, "records", "import", str(place), "--reason", "九月")[0] == 0
+    assert "停机登记" not in said(plant, capsys, "records", "list")[1]
+    device = next(iter(registers(plant.folder)[-1].register.device))
+    from_us = us_of("2026-09-01T00:00:00Z")
+    said_by: Any = {"approver": "张三", "actor": "tester", "clock": plant.clock}
+    add_exclusion(plant.folder, (device,), from_us, from_us + 3_600_000_000, reason="检修", **said_by)
+    assert "第 2 版是停机登记" in said(plant, capsys, "records", "list")[1]
+    assert "2026-09-01 08:00:00" in said(plant, capsys, "records", "exclusion", "list")[1]
+    assert "2026-09-01T00:00:00Z" in said(plant, capsys, "records", "exclusion", "list", "--json")[1]
 
 
 def test_a_refused_file_gives_4_and_says_what_to_do(

@@ -32,6 +32,11 @@ adopts:
     article: 第九条
     as_written: 引用文件
     editions: [{from: 2025-08-06, until: null, instrument: CN/G1}]
+procedures:
+  - {id: P-valid, kind: validity, title: 有效期, article: 第二十条, quote: 有效期3年, levels: [advanced],
+     values: [{from: 2025-08-06, until: null, years: 3, as_written: 有效期3年}]}
+  - {id: P-renew, kind: renewal, title: 复核, article: 第二十条, quote: 结束前3个月复核，延长3年, levels: [advanced],
+     values: [{from: 2025-08-06, until: null, months: 3, years: 3, as_written: 结束前3个月复核，延长3年}]}
 criteria:
   - {id: J-metric, title: 联网, levels: [basic], article: 第一条, quote: 全部联网, gate: hard, judged_by: metric, metric: M03, scope: plant,
      op: "==", values: [{from: 2025-08-06, until: null, threshold: 1/1, threshold_by: instrument, as_written: 全部}]}
@@ -55,6 +60,8 @@ criteria:
   - {id: J-clean, title: 无失信, levels: [basic], article: 第八条, quote: 无失信, gate: exclusion, judged_by: event,
      event: {kinds: [dishonesty], months: 36}}
   - {id: J-title, title: 先有基础级, levels: [advanced], article: 第十条, quote: 已获基础级, gate: hard, judged_by: title, holds: [basic]}
+  - {id: J-renewed, title: 先有先进级, levels: [advanced], article: 第十条, quote: 已获先进级, gate: hard, judged_by: title,
+     holds: [advanced]}
   - {id: J-better, title: 优于行业, levels: [advanced], article: 第十一条, quote: 优于省内平均, gate: soft,
      judged_by: benchmark, metric: M18, benchmark: province_mean}
   - {id: J-scene, title: 场景, levels: [basic], article: 第十二条, quote: 所列场景, gate: hard, judged_by: scene, adopts: CN/G}
@@ -82,7 +89,9 @@ scenes:
 """
 FIRST = {
     "incidents.csv": "incident_id,kind,on,severity,punished\nI1,accident,2026-03-01,一般,0\n",
-    "titles.csv": "title_id,level,name,granted_on,state\nT1,basic,基础级,2025-12-01,held\n",
+    "titles.csv": "title_id,level,name,granted_on,state\nT1,basic,基础级,2025-12-01,held\n"
+    "T2,advanced,先进级,2023-01-10,held\n",
+    "applications.csv": "application_id,level,purpose,filed_on,result,title_id\nA1,advanced,renewal,2025-10-01,granted,T2\n",
     "effects.csv": "indicator,scope,period,first_day,last_day,numerator,denominator,formula\n"
     "oee,plant,after,2026-06-01,2026-10-31,82.5,100,有效÷计划\n",
     "benchmarks.csv": "indicator,reach,year,numerator,denominator,data_source\noee,province_mean,2025,80,100,统计年鉴\n",

@@ -40,13 +40,15 @@ def _found(findings: Findings, code: str) -> str:
 def test_every_kind_of_criterion_follows_again(judged: Made) -> None:
     findings = judged.plant.verify(judged.raw)
     assert (_failed(findings), findings.exit_code) == (set(), 0)
-    assert "连同引用文件共 16 条" in _found(findings, "H-72")
+    assert "连同引用文件共 17 条" in _found(findings, "H-72")
     assert "导入 2 次" in _found(findings, "C-26")
     assert "--replace 改动 2 处" in _found(findings, "C-26")
     words = {v["criterion"]: v["verdict"] for v in json.loads(judged.files[bag.RESULTS])["verdicts"]}
     assert words == {
         **{"J-metric": "short", "J-members": "insufficient_data", "J-money": "met", "J-small": "not_applicable"},
-        **dict.fromkeys(("J-paper", "J-years", "J-level", "J-event", "J-clean", "J-title"), "declared_only"),
+        **dict.fromkeys(
+            ("J-paper", "J-years", "J-level", "J-event", "J-clean", "J-title", "J-renewed"), "declared_only"
+        ),
         **dict.fromkeys(("J-better", "J-scene"), "declared_only"),
         **{"J-same": "short", "J-annex": "needs_judgement", "J-person": "needs_judgement"},
     }
@@ -180,6 +182,7 @@ UNDERMINED: list[tuple[Callable[[Leaves, Files], None], str]] = [
     (_record(1, "incidents", "accident", "dishonesty"), "J-clean"),
     (_record(1, "titles", "held", "revoked"), "J-title"),
     (_record(1, "titles", "basic", "scene"), "J-title"),
+    (_record(1, "applications", "granted", "refused"), "J-renewed"),
     (_record(1, "effects", "82.5", "79.5"), "J-better"),
     (_record(1, "benchmarks", "province_mean", "national_lead"), "J-better"),
     (_record(1, "profile", "large", "small"), "J-small"),

@@ -276,6 +276,38 @@ def test_a_report_is_due_when_its_plant_day_is_over(plant: Plant) -> None:
         assert sources.report_due() is due
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "due"),
+    [
+        ("shipped_rules", None, True),
+        ("shipped_rules", "0" * 64, True),
+        ("program", "0.0.1", True),
+        ("day", "2026-11-22", False),
+    ],
+)
+def test_a_report_is_due_when_other_rules_or_another_version_made_it(
+    plant: Plant, key: str, value: str | None, due: bool
+) -> None:
+    index = plant.folder.state / "reports" / "index.json"
+    body = json.loads(index.read_bytes())
+    assert body.pop(key)
+    index.write_text(json.dumps(body | ({key: value} if value else {})))
+    for path in (index, plant.folder.ledger / "entries.ndjson", index.parent / "CN-GS" / "GS25.json"):
+        _age(path, plant, 60)
+    assert Sources(plant.folder, ReportKeeper(plant.folder.state, ()), plant.clock).report_due() is due
+
+
+def test_a_report_of_a_version_that_came_after_this_process_stays(plant: Plant) -> None:
+    sources = Sources(plant.folder, ReportKeeper(plant.folder.state, ()), plant.clock)
+    plant.clock.advance_to(plant.clock.now_us() + 100_000_000)
+    report = plant.folder.state / "reports" / "CN-GS" / "GS25.json"
+    index = report.parents[1] / "index.json"
+    index.write_text(json.dumps(json.loads(index.read_bytes()) | {"program": "9.9.9"}))
+    _age(plant.folder.ledger / "entries.ndjson", plant, 60)
+    _age(report, plant, 50)  # written after the process began
+    assert not sources.report_due()
+
+
 def _age(path: Path, plant: Plant, age_s: int) -> None:
     at_s = plant.clock.now_us() / 1e6 - age_s
     os.utime(path, (at_s, at_s))

@@ -102,6 +102,23 @@ async def test_a_child_that_fails_leaves_the_old_report_and_its_last_words(
     assert view.size == (-1 if "没有写出" in words else 7)
 
 
+def test_a_child_that_died_between_two_files_leaves_work_to_do_and_no_page_of_two_runs(
+    plant: Plant, tmp_path: Path, made: Path
+) -> None:
+    shutil.copytree(made, tmp_path / "reports")
+    leave_reports(plant.folder, tmp_path / "later", reports(plant.folder, 9, True), FACTS)
+    shutil.copy(tmp_path / "later/CN-GS/GS25.json", tmp_path / "reports/CN-GS/GS25.json")
+    view = ReportKeeper(tmp_path, ()).view()
+    assert view.body is not None
+    assert view.body["size"] == 9
+    assert view.older_than(7)  # the other instruments are of the run before
+    assert view.deadlines is None
+    assert view.findings is None
+    whole = ReportKeeper(tmp_path, ()).view("SD25")
+    assert whole.deadlines is not None
+    assert whole.findings is not None
+
+
 async def test_a_child_that_does_not_end_is_ended(tmp_path: Path) -> None:
     keeper = ReportKeeper(tmp_path, child("time.sleep(600)"), timeout_s=0.2)
     assert not await keeper.refresh()

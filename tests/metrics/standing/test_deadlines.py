@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 
 import icalendar
 import pytest
 
+from config.documents import DOCUMENT_KINDS
 from metrics.standing.calendar_file import calendar_of
+from metrics.standing.costs import METRICS
 from metrics.standing.deadlines import Deadline, deadlines
 from tests.metrics.standing.facts import Facts, applied, day, evaluated, incident, rules, title
+from tests.metrics.verdict_builders import paper
 
+CATALOGUE = Path(__file__).parents[3] / "metrics" / "catalogue"
 GRANTED = "2025-09-20"  # three years: valid to 2028-09-19, renewal due 2028-06-19
 
 
@@ -121,6 +126,36 @@ def test_an_expired_instrument_says_so_in_its_own_deadline() -> None:
     expired = _one(deadlines(rules("SD22"), day("2026-11-22"), Facts()), "SD22-expiry")
     assert "2025-12-31" in expired.subject
     assert "失效" in expired.subject
+
+
+@pytest.mark.parametrize(
+    ("kind", "until", "said"),
+    [
+        ("rd_tools", "2027-01-31", "到期后影响 M15 数字化研发设计工具普及率（"),
+        ("rd_tools", "2026-11-21", "已到期，影响 M15 "),
+        ("interface", "2027-01-31", "到期后影响 M04 生产设备数字化率"),
+        ("accident_free", "2027-01-31", "到期后影响 第"),
+        ("screenshot", "2027-01-31", "本办法没有条款用到这类材料"),
+    ],
+)
+def test_a_paper_that_ends_says_what_it_costs(kind: str, until: str, said: str) -> None:
+    ending = paper(kind, valid_until=day(until))
+    (found,) = (
+        d for d in deadlines(rules("GS25"), day("2026-11-22"), Facts(documents=(ending,))) if d.id.endswith("-valid")
+    )
+    assert found.note.startswith(said)
+    other = paper(kind, doc_id="D-2")
+    both = deadlines(rules("GS25"), day("2026-11-22"), Facts(documents=(ending, other)))
+    assert ("另有有效的" in _one(both, "-valid").note) == (kind != "screenshot")
+
+
+def test_every_metric_that_a_paper_costs_reads_papers_of_that_kind() -> None:
+    code = {p.name.partition("_")[0].upper(): p.read_text(encoding="utf-8") for p in CATALOGUE.glob("*.py")}
+    shared = (CATALOGUE.parent / "scenes.py").read_text(encoding="utf-8")
+    for kind, names in METRICS.items():
+        assert kind in DOCUMENT_KINDS
+        for name in names:
+            assert f'"{kind}"' in code[name] + shared
 
 
 def test_a_ban_names_the_first_day_on_which_one_may_apply_again() -> None:
