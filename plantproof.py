@@ -226,7 +226,8 @@ def _enter(
 def _hand_in(folder: DataFolder, story: Story, ports: Ports, event: Event, clock: DrivenClock, place: Path) -> None:
     """One event: the story's texts as files in `place`, through the function a person's command would call."""
     from collector.documents import Statement, add_document
-    from collector.revisions import add_exclusion, apply_register, import_records
+    from collector.intake.imports import import_records
+    from collector.revisions import add_exclusion, apply_register
     from simulators.deliveries import delivery
     from simulators.papers import papers
     from simulators.workshop import register_toml

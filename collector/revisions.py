@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.change import entered_ms, need_reason, one_at_a_time, proven
@@ -148,17 +147,6 @@ def record_revision(folder: DataFolder, size: int | None = None) -> tuple[int, d
     """(revision, {file: sha256}) of the newest import, or None."""
     found = _record_entries(folder, size, "import")
     return (found[-1].body["rev"], found[-1].body["files"]) if found else None
-
-
-def import_records(folder: DataFolder, source: Path, reason: str, clock: Clock, actor: str) -> int:
-    """Import every CSV and xlsx of a folder in one revision; the revision (the newest one, when nothing was new). Errors: `ConfigError`."""
-    from collector.intake.imports import import_deliveries  # noqa: PLC0415 - it reads registers from here
-    from collector.intake.tables import delivery_of_file  # noqa: PLC0415
-
-    files = sorted(p for p in source.iterdir() if p.suffix.lower() in (".csv", ".xlsx"))
-    done = import_deliveries(folder, [delivery_of_file(p) for p in files], reason=reason, clock=clock, actor=actor)
-    newest = record_revision(folder)
-    return done.rev or (newest[0] if newest else 0)
 
 
 def _record_entries(folder: DataFolder, size: int | None, kind: str) -> list[Entry]:

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from collector.change import entered_ms, need_reason, one_at_a_time
@@ -26,11 +27,12 @@ from collector.durable import fsync_folder, write_durably
 from collector.folder import DataFolder
 from collector.intake.judge import Judgement, Offered, Refused, Setting, judge
 from collector.intake.known import Known
-from collector.intake.tables import Delivery, tables
+from collector.intake.tables import Delivery, delivery_of_file, tables
 from collector.ledger import log
 from collector.ledger.entry import Entry
 from collector.record_revisions import CORRECTED, QUARANTINE, REPLACED, SHORT, SOURCES, header
-from collector.revisions import documents, registers
+from collector.register_revisions import registers
+from collector.revisions import documents, record_revision
 from config.errors import ConfigError, Problem
 from config.record_kinds import KINDS
 from config.record_rows import Correction, Table, rows_of
@@ -106,6 +108,15 @@ def import_deliveries(
             folder, read, judgement, counts, corrections, {"reason": reason.strip(), "at_ms": at_ms, "actor": actor}
         )
     return Imported(rev, len(offered), counts, judgement.quarantined, tuple(corrections), seen)
+
+
+def import_records(folder: DataFolder, source: Path, reason: str, clock: Clock, actor: str) -> int:
+    """Import every CSV and xlsx of a folder in one revision; the revision (the newest one, when nothing was new). Errors: `ConfigError`."""
+
+    files = sorted(p for p in source.iterdir() if p.suffix.lower() in (".csv", ".xlsx"))
+    done = import_deliveries(folder, [delivery_of_file(p) for p in files], reason=reason, clock=clock, actor=actor)
+    newest = record_revision(folder)
+    return done.rev or (newest[0] if newest else 0)
 
 
 def _read(folder: DataFolder, deliveries: Sequence[Delivery], known: Known) -> _Read:

@@ -13,12 +13,13 @@ from openpyxl import Workbook
 
 from collector.audit import audit
 from collector.intake.dossier import dossier, template_xlsx
+from collector.intake.imports import import_records
 from collector.intake.known import Known
 from collector.intake.quarantine import quarantined, to_fix
 from collector.intake.tables import Delivery
 from collector.ledger import log
 from collector.record_revisions import imports
-from collector.revisions import import_records, record_frames
+from collector.revisions import record_frames
 from config.errors import ConfigError
 from tests.collector.intake.plant import GOOD, NOW_US, RecordsPlant, balanced, table
 

@@ -19,10 +19,11 @@ from typing import Any
 
 from collector.clock import DrivenClock
 from collector.folder import DataFolder, create_folder
+from collector.intake.imports import import_records
 from collector.ledger import log, merkle
 from collector.ledger.checkpoint import origin_of
 from collector.ledger.entry import Entry, strict_json
-from collector.revisions import add_exclusion, apply_register, import_records
+from collector.revisions import add_exclusion, apply_register
 from collector.store.lines import write_hours
 from config.metric_names import TITLES
 from config.rulebook import parse_ruleset
