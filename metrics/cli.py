@@ -107,7 +107,7 @@ def ratio(
     if as_json:
         _write([r.to_json() for r in results])
         return
-    from metrics.tables import result_table
+    from metrics.printing.tables import result_table
 
     out = Console()
     _say(out, f"证据截止 {_day(computed)} 00:00（工厂时间），账本 {computed.inputs.ledger_size} 条")
@@ -196,7 +196,7 @@ def _moment_us(text: str, tz: Any) -> int:
 
 def _say_report(report: Report, *, all_reasons: bool) -> None:
     """The head, then every criterion."""
-    from metrics.tables import level_lists, member_lines
+    from metrics.printing.tables import level_lists, member_lines
     from metrics.verdicts.measured import judged_results
 
     out = _console()
@@ -223,7 +223,7 @@ def _say_report(report: Report, *, all_reasons: bool) -> None:
 
 
 def _say_why(report: Report, computed: Computed, name: str, member: str) -> None:
-    from metrics.walk import find_criterion, find_members, walk, walk_member
+    from metrics.printing.walk import find_criterion, find_members, walk, walk_member
 
     found = find_criterion(report, name)
     if found is None:

@@ -29,10 +29,10 @@ from config.metric_names import TITLES
 from config.rulebook import adopted, load_shelf
 from config.ruleset import RuleSet
 from metrics.inputs import Inputs, Revision
+from metrics.machines.stable_running import device_days
 from metrics.registry import METRICS
 from metrics.report import Report
 from metrics.result import MetricResult
-from metrics.stable_running import device_days
 from metrics.verdicts.assess import assess
 from metrics.verdicts.evidence import evidence_of
 from metrics.window import HOUR_US, cut_off_us, hour_number, hours_of, local_day

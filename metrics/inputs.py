@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     import polars as pl
 
     from collector.store.record_frames import ImportFacts
-    from metrics.batch_trace import BatchRows
-    from metrics.fields import Fields
-    from metrics.minutes import Masks, Minutes
-    from metrics.networked import Contact
-    from metrics.parameter_seconds import Seconds
+    from metrics.batches.batch_trace import BatchRows
+    from metrics.machines.fields import Fields
+    from metrics.machines.minutes import Masks, Minutes
+    from metrics.machines.networked import Contact
+    from metrics.machines.parameter_seconds import Seconds
 
 Recompute = Callable[[Sequence[int]], dict[int, list[str]]]
 Commits = Callable[[Sequence[int]], "pl.DataFrame"]
@@ -185,14 +185,14 @@ class Inputs:
     @cached_property
     def minutes(self) -> Minutes:
         """Obligated, covered, late and unseen minutes of every device of the register of T, over `reading`."""
-        from metrics.minutes import build_minutes  # noqa: PLC0415  (minutes needs Inputs)
+        from metrics.machines.minutes import build_minutes  # noqa: PLC0415  (minutes needs Inputs)
 
         return build_minutes(self)
 
     @cached_property
     def fields(self) -> Fields:
         """Columns of the D lines of every device of the register of T, over `reading`."""
-        from metrics.fields import place_lines  # noqa: PLC0415  (polars is loaded by those who count)
+        from metrics.machines.fields import place_lines  # noqa: PLC0415  (polars is loaded by those who count)
 
         first, end = hours_of(self.reading)
         return place_lines(self.lines.device, tuple(d.id for d in self.register.devices), first, end - first)
@@ -200,22 +200,22 @@ class Inputs:
     @cached_property
     def contacts(self) -> dict[str, Contact]:
         """What each device of the register of T showed in the thirty days."""
-        from metrics.networked import contacts_of  # noqa: PLC0415  (networked needs Inputs)
+        from metrics.machines.networked import contacts_of  # noqa: PLC0415  (networked needs Inputs)
 
         return contacts_of(self)
 
     @cached_property
     def key_masks(self) -> Masks:
         """[pair, hour] covered minutes of every 关键参数测点 of the register of T, over `reading`."""
-        from metrics.operation_coverage import key_masks  # noqa: PLC0415  (operation_coverage needs Inputs)
+        from metrics.batches.operation_coverage import key_masks  # noqa: PLC0415  (operation_coverage needs Inputs)
 
         return key_masks(self)
 
     @cached_property
     def batch_rows(self) -> BatchRows:
         """What the records say of the batches closed in the three months, trial batches left out. Asked for when there are records."""
-        from metrics.batch_file import closed_batches  # noqa: PLC0415  (needs Inputs)
-        from metrics.batch_trace import batch_rows  # noqa: PLC0415
+        from metrics.batches.batch_file import closed_batches  # noqa: PLC0415  (needs Inputs)
+        from metrics.batches.batch_trace import batch_rows  # noqa: PLC0415
 
         if self.records is None:
             raise MetricError("batch_rows: expected records, found none")
@@ -225,7 +225,7 @@ class Inputs:
     @cached_property
     def parameter_seconds(self) -> dict[tuple[str, str], Seconds]:
         """(device, point) of the register's key parameters -> seconds over the three months."""
-        from metrics.parameter_seconds import parameter_seconds  # noqa: PLC0415  (parameter_seconds needs Inputs)
+        from metrics.machines.parameter_seconds import parameter_seconds  # noqa: PLC0415  (parameter_seconds needs Inputs)
 
         return parameter_seconds(self)
 
@@ -280,7 +280,7 @@ class Inputs:
     @cached_property
     def _hours_not_live(self) -> frozenset[int]:
         """Hours of which some D line has an origin other than live."""
-        from metrics.minutes import hours_not_live  # noqa: PLC0415  (polars is loaded by those who count)
+        from metrics.machines.minutes import hours_not_live  # noqa: PLC0415  (polars is loaded by those who count)
 
         return hours_not_live(self.lines.device)
 

@@ -18,11 +18,11 @@ from collector.ledger.entry import Entry
 from collector.ledger.log import read_lines
 from collector.ledger.merkle import leaf_hash, root
 from collector.store.lines import HourLines, read_hours
+from metrics.batches.operation_coverage import write_key_masks
 from metrics.evaluate import UNREAD, downtime, read_inputs
-from metrics.fields import extend_fields
 from metrics.inputs import Inputs
-from metrics.minutes import extend_minutes, hours_not_live
-from metrics.operation_coverage import write_key_masks
+from metrics.machines.fields import extend_fields
+from metrics.machines.minutes import extend_minutes, hours_not_live
 from metrics.window import cut_off_us, hour_number, hours_of
 
 KEPT = ("revision", "excusing", "_services", "_service_turns", "batch_rows")  # do not depend on the lines

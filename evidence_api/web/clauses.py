@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from evidence_api.web.wording import axis_percent, percent_down
+from metrics.printing.words import called
 from metrics.result import VERDICT_ZH
 from metrics.verdicts.rows import GATE_ZH
 from metrics.verdicts.units import BY_NAME, amount_words, distance_words
-from metrics.words import called
 
 # the pressing ones first; the first that a level has names it
 ORDER = ("short", "insufficient_data", "simulated", "needs_judgement", "declared_only", "not_applicable", "met")

@@ -13,8 +13,8 @@ from typing import Any
 from config.metric_names import TITLES
 from evidence_api.web.clauses import state_of
 from evidence_api.web.wording import axis_percent, local_time, percent_down
+from metrics.printing.words import why_words
 from metrics.verdicts.units import amount_words, distance_words
-from metrics.words import why_words
 
 MISSING_SHOWN = 12
 LEFT_OUT = "excused"  # a member that is no part of the fraction (M11)

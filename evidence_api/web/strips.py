@@ -16,7 +16,7 @@ from config.register import Device, Line, Register
 from evidence_api.web.days import Day, Kind
 from evidence_api.web.plant import OUTCOME_ZH, CollectorState
 from evidence_api.web.wording import axis_percent, percent_down, short_time
-from metrics.words import CAUSE_ZH
+from metrics.printing.words import CAUSE_ZH
 
 CELL = 10  # width of a day in the strip's own units
 

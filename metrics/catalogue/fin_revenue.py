@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from metrics.inputs import Inputs
 from metrics.members import NO_REGISTER
-from metrics.papers import FEN, NOTHING, amount, rows_of, valid_documents
+from metrics.office.papers import FEN, NOTHING, amount, rows_of, valid_documents
 from metrics.result import Bound, Member, MetricResult, Pair
 from metrics.window import local_day
 

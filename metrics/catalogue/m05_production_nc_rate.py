@@ -1,15 +1,15 @@
 """M05 生产装备数控化率 = NC production devices / production devices of a representative line, in service at T.
 
 Numerator: lower = `nc`, a controller on paper and run-time proof in 30 days; value = `nc` and the proof; upper = declared = `nc`
-(metrics/nc_rate.py). Denominator and members: `production` devices of the line. Exclusions: none, a machine is there or not.
+(metrics/machines/nc_rate.py). Denominator and members: `production` devices of the line. Exclusions: none, a machine is there or not.
 Undetermined: no register, no representative line, no device. Source: GS25 第十二条(三)3 在70%以上; catalogue §4.1 M05.
 """
 
 from __future__ import annotations
 
 from metrics.inputs import Inputs
+from metrics.machines.nc_rate import nc_proof, nc_ratio
 from metrics.members import without_register, without_representative_line
-from metrics.nc_rate import nc_proof, nc_ratio
 from metrics.result import MetricResult
 
 

@@ -1,16 +1,16 @@
 """M06 关键工序数控化率 = NC production devices in key processes / production devices in key processes, in service at T (reading A).
 
-Numerator: NC as in M05 (metrics/nc_rate.py). Denominator and members: `production` devices whose process is a 关键工序. The words are
-ambiguous, so B (same numerator / all production devices of the scope) and C (key processes with an NC device / key processes) stand
-in the parameters. Exclusions: none. Undetermined: no register, no representative line, no device in a key process.
-Source: GS25 第十二条(三)3, (四)3 在60%以上; catalogue §0.6, §4.1 M06.
+Numerator: NC as in M05 (metrics/machines/nc_rate.py). Denominator and members: `production` devices whose process is a
+关键工序. The words are ambiguous, so B (same numerator / all production devices of the scope) and C (key processes with
+an NC device / key processes) stand in the parameters. Exclusions: none. Undetermined: no register, no representative
+line, no device in a key process. Source: GS25 第十二条(三)3, (四)3 在60%以上; catalogue §0.6, §4.1 M06.
 """
 
 from __future__ import annotations
 
 from metrics.inputs import Inputs
+from metrics.machines.nc_rate import nc_proof, nc_ratio
 from metrics.members import without_register, without_representative_line
-from metrics.nc_rate import nc_proof, nc_ratio
 from metrics.result import MetricResult
 
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 from config.plan import Parameter
 from config.register import Register
 from metrics.inputs import Inputs, in_service_at_end
+from metrics.machines.networked import MIN_DAYS
+from metrics.machines.parameter_seconds import Seconds
 from metrics.members import by_line_and_plant, ratio_of_members
-from metrics.networked import MIN_DAYS
-from metrics.parameter_seconds import Seconds
 from metrics.result import Member, MetricResult, Pair
 
 KNOWN_PERCENT = 90

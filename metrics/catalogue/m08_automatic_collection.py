@@ -17,12 +17,12 @@ import polars as pl
 from config.plan import Item
 from config.points import Point
 from config.register import Register
-from metrics.arrivals import rows_of
-from metrics.fields import place_pairs
 from metrics.inputs import Inputs, in_service_at_end
+from metrics.machines.fields import place_pairs
+from metrics.machines.minutes import FULL, Masks, by_day, count
+from metrics.machines.networked import COVERAGE_PERCENT, MIN_DAYS, reaches
 from metrics.members import ratio_of_members, without_register
-from metrics.minutes import FULL, Masks, by_day, count
-from metrics.networked import COVERAGE_PERCENT, MIN_DAYS, reaches
+from metrics.office.arrivals import rows_of
 from metrics.result import Member, MetricResult, Pair
 from metrics.window import hours_of
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from config.register import Device, Register
 from metrics.inputs import Inputs, in_service_at_end
-from metrics.line_sums import device_sums
+from metrics.machines.line_sums import device_sums
+from metrics.machines.minutes import field
+from metrics.machines.networked import COVERAGE_PERCENT, Contact, contacts, reaches
 from metrics.members import by_line_and_plant, ratio_of_members, without_register
-from metrics.minutes import field
-from metrics.networked import COVERAGE_PERCENT, Contact, contacts, reaches
 from metrics.result import Member, MetricResult, Pair
 
 MAX_INTERVAL_S = 60

@@ -1,9 +1,10 @@
 """M11 稳定运行 = days on which the representative line ran / days of the last three calendar months that are not excused.
 
-Numerator: line-days R (metrics/stable_running.py). Denominator: days less excused ones; members: all days. Exclusions: closures and
-exclusions entered within 72 h of their start make excused days. Beside the fraction stand four conditions: no stop over 24 obligated
-hours, UNKNOWN days <= 5 %, EXCUSED days <= 20 %, commissioned before the window. Undetermined: no register, no representative line.
-Source: GS25 第十二条(二) 稳定运行≥3个月; the day rules are ours (catalogue §4.1 M11); Availability and MTBF: ISO 22400-2.
+Numerator: line-days R (metrics/machines/stable_running.py). Denominator: days less excused ones; members: all days.
+Exclusions: closures and exclusions entered within 72 h of their start make excused days. Beside the fraction stand
+four conditions: no stop over 24 obligated hours, UNKNOWN days <= 5 %, EXCUSED days <= 20 %, commissioned before the
+window. Undetermined: no register, no representative line. Source: GS25 第十二条(二) 稳定运行≥3个月; the day rules are ours
+(catalogue §4.1 M11); Availability and MTBF: ISO 22400-2.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import numpy as np
 
 from config.register import Line
 from metrics.inputs import Inputs
+from metrics.machines.stable_running import State, device_days, line_day, line_hours, stops_of
 from metrics.members import ratio_of_members, without_register, without_representative_line
 from metrics.result import Member, MetricResult, Pair
-from metrics.stable_running import State, device_days, line_day, line_hours, stops_of
 from metrics.window import days_of, local_day
 
 RUN_RATIO_PERCENT = 95

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics.batch_file import closed_batches
-from metrics.batch_trace import COVERAGE_PERCENT, judged_batches
+from metrics.batches.batch_file import closed_batches
+from metrics.batches.batch_trace import COVERAGE_PERCENT, judged_batches
 from metrics.inputs import Inputs
 from metrics.members import ratio_of_members, without_register
 from metrics.result import MetricResult

@@ -14,10 +14,10 @@ from __future__ import annotations
 import polars as pl
 
 from config.register import Process
-from metrics.batch_file import closed_batches
+from metrics.batches.batch_file import closed_batches
 from metrics.inputs import Inputs, Records, in_service_at_end
+from metrics.machines.networked import COVERAGE_PERCENT, contacts
 from metrics.members import by_line_and_plant, ratio_of_members
-from metrics.networked import COVERAGE_PERCENT, contacts
 from metrics.result import Member, MetricResult, Pair
 
 NO_PROCESS = "台账没有要求检验的关键工序 (no process with key and inspection in the register)"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from metrics.inputs import Inputs
 from metrics.members import ratio_of_members, without_register
-from metrics.papers import Row, last_day, missing_rows, rows_of, said, undetermined, valid_documents
+from metrics.office.papers import Row, last_day, missing_rows, rows_of, said, undetermined, valid_documents
 from metrics.result import Member, MetricResult, Pair, Window
 from metrics.window import last_months, local_day
 

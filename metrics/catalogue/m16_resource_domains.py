@@ -2,7 +2,7 @@
 
 Members and denominator: the eight domains of GS25 第十二条(三)4 and any other that transactions of the window name, or systems and
 no life-cycle list (M17); criteria choose theirs by name. A domain is live when in at least 80/100 of the working weeks of three months
-(metrics/working_days.py) it has a day with a transaction. Numerator: lower = live, and a system of the register that serves it has
+(metrics/office/working_days.py) it has a day with a transaction. Numerator: lower = live, and a system of the register that serves it has
 been live since the window's first day; value = live; upper = weeks in which no domain has any row (export missing) counted for it.
 Declared: domains that a system of the register serves. Undetermined: no register, no transactions, no working week.
 Source: GS25 第十二条(三)4 采购、库存、销售、财务、人力资源、生产计划、产品质量、设备资产; catalogue §4.1 M16.
@@ -19,10 +19,10 @@ from config.plan import System
 from metrics.catalogue.m17_life_cycle_domains import LIFE_CYCLE
 from metrics.inputs import Inputs
 from metrics.members import ratio_of_members, without_register
-from metrics.papers import missing_rows
+from metrics.office.papers import missing_rows
+from metrics.office.working_days import working_weeks
 from metrics.result import Member, MetricResult, Pair
 from metrics.window import local_day
-from metrics.working_days import working_weeks
 
 DOMAINS = tuple("采购 库存 销售 财务 人力资源 生产计划 产品质量 设备资产".split())
 WEEKS_PERCENT = 80

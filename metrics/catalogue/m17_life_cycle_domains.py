@@ -17,10 +17,10 @@ import polars as pl
 from config.model import NOTHING_SAID
 from metrics.inputs import Inputs
 from metrics.members import ratio_of_members, without_register
-from metrics.papers import last_day, missing_rows
+from metrics.office.papers import last_day, missing_rows
+from metrics.office.working_days import days_of_success, working_days
 from metrics.result import Member, MetricResult, Pair
 from metrics.window import local_day
-from metrics.working_days import days_of_success, working_days
 
 LIFE_CYCLE = tuple("物料需求 计划排产 生产监控 产品销售 仓储物流 售后服务".split())
 DAYS_PERCENT = 95

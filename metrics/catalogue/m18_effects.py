@@ -15,10 +15,10 @@ from datetime import date
 
 from config.documents import Document
 from config.record_kinds import KINDS
-from metrics.effect_periods import EffectPeriod, between, judged, months_of
 from metrics.inputs import Inputs
 from metrics.members import ratio_of_members, without_register, without_representative_line
-from metrics.papers import last_day, missing_rows, paper, rows_of, said, undetermined, valid_documents
+from metrics.office.effect_periods import EffectPeriod, between, judged, months_of
+from metrics.office.papers import last_day, missing_rows, paper, rows_of, said, undetermined, valid_documents
 from metrics.result import Member, MetricResult, Pair
 
 INDICATORS: dict[str, str] = {word[0]: word[1] for word in KINDS["effects"].column["indicator"].words}

@@ -14,8 +14,8 @@ import polars as pl
 from config.plan import SceneInstance
 from metrics.inputs import NETWORK_DAYS, Inputs
 from metrics.members import ratio_of_members, without_register
+from metrics.office.scenes import NO_SCENE, scenes_in_production
 from metrics.result import Member, MetricResult
-from metrics.scenes import NO_SCENE, scenes_in_production
 from metrics.window import local_day
 
 

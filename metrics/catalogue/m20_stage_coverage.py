@@ -13,8 +13,8 @@ from __future__ import annotations
 from config.plan import SceneInstance
 from metrics.inputs import Inputs
 from metrics.members import ratio_of_members, without_register
+from metrics.office.scenes import documented, in_production, lines_heard_from, scenes_in_production
 from metrics.result import Member, MetricResult, Pair
-from metrics.scenes import documented, in_production, lines_heard_from, scenes_in_production
 
 NO_GUIDE = "所用办法没有引用场景参考指引 (the rules adopt no scene guide)"
 

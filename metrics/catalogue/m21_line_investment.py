@@ -16,7 +16,7 @@ from config.documents import Document
 from config.register import Line
 from metrics.inputs import Inputs
 from metrics.members import NO_REGISTER, NO_REPRESENTATIVE_LINE
-from metrics.papers import (
+from metrics.office.papers import (
     FEN,
     NOTHING,
     Row,

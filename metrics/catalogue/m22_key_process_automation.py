@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from config.register import Process, Register
-from metrics.fields import Counts
 from metrics.inputs import Inputs, in_service_at_end
+from metrics.machines.fields import Counts
+from metrics.machines.minutes import by_day, count, field
+from metrics.machines.networked import MIN_DAYS
 from metrics.members import by_line_and_plant, ratio_of_members
-from metrics.minutes import by_day, count, field
-from metrics.networked import MIN_DAYS
 from metrics.result import Member, MetricResult, Pair
 
 AUTO_PERCENT = 90

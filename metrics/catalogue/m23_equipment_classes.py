@@ -12,8 +12,8 @@ from __future__ import annotations
 import polars as pl
 
 from metrics.inputs import Inputs, in_service_at_end
+from metrics.machines.networked import COVERAGE_PERCENT, contacts
 from metrics.members import ratio_of_members, without_register
-from metrics.networked import COVERAGE_PERCENT, contacts
 from metrics.result import Member, MetricResult, Pair, Window
 
 # names as GS25 第十二条(四)3 writes them

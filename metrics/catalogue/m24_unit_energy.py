@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from math import gcd
 
-from metrics.energy_month import FACTOR_SCALE, EnergyMonth, MonthOutput
 from metrics.inputs import Inputs
 from metrics.members import NO_REGISTER
-from metrics.papers import NOTHING, amount
+from metrics.office.energy_month import FACTOR_SCALE, EnergyMonth, MonthOutput
+from metrics.office.papers import NOTHING, amount
 from metrics.result import Bound, MetricResult, Pair
 from metrics.window import last_whole_month
 

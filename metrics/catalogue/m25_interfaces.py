@@ -2,7 +2,7 @@
 
 Members, denominator = declared: the interfaces of the register of T (pairs such as ERP-MES, MES-SCADA), each over the whole window
 however young it is. Working day: a day with a minute of a shift that no closure or exclusion of the whole plant, entered in time,
-takes away (metrics/working_days.py). A day succeeds with a row of ok > 0.
+takes away (metrics/office/working_days.py). A day succeeds with a row of ok > 0.
 Numerator: lower = days without a row count as failed; value = they are left out, and there is a day with a row; upper = they count
 as succeeded. Exclusions: those that close the plant. Undetermined: no register, no interface.
 Source: GS25 第十一条 生产经营数据互通共享; TJ 第五条(二); catalogue §4.1 M25.
@@ -17,8 +17,8 @@ import polars as pl
 from config.plan import Interface
 from metrics.inputs import Inputs
 from metrics.members import ratio_of_members, without_register
+from metrics.office.working_days import working_days
 from metrics.result import Member, MetricResult, Pair
-from metrics.working_days import working_days
 
 DAYS_PERCENT = 95
 NO_INTERFACE = "台账没有系统接口 (no interface in the register)"

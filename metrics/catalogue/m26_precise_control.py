@@ -13,8 +13,8 @@ from __future__ import annotations
 from config.plan import Parameter
 from metrics.catalogue.m07_parameter_rate import pair_of, parameters_of
 from metrics.inputs import Inputs
+from metrics.machines.parameter_seconds import Seconds
 from metrics.members import VERSION, by_line_and_plant
-from metrics.parameter_seconds import Seconds
 from metrics.result import Bound, Member, MetricResult, Pair
 
 NO_LIMITS = "没有写了规格限 (spec_low、spec_high) 的关键工艺参数，无从计算 (no key parameter with specification limits)"

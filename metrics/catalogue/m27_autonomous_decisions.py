@@ -17,8 +17,8 @@ from config.plan import SceneInstance
 from config.record_kinds import KINDS
 from metrics.inputs import Inputs
 from metrics.members import ratio_of_members, without_register
+from metrics.office.scenes import scenes_in_production
 from metrics.result import Member, MetricResult, Pair
-from metrics.scenes import scenes_in_production
 
 NO_CLAIM = "没有已投产的场景标明 AI 或有过自动调整记录 (no scene in production claims it)"
 _COUNTS = ("changes", "automatic", "kept", "reasoned", "closed")

@@ -17,7 +17,7 @@ from config.register import Device, Register
 from metrics.findings.finding import Finding, finding
 from metrics.findings.likeness import copied_streams, like_hours
 from metrics.inputs import Inputs
-from metrics.minutes import count
+from metrics.machines.minutes import count
 from metrics.result import MetricResult
 from metrics.window import hours_of
 

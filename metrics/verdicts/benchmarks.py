@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.ruleset import Criterion
-from metrics.effect_periods import direction
+from metrics.office.effect_periods import direction
 from metrics.result import Verdict
 from metrics.verdicts.evidence import Evidence, on_paper
 from metrics.verdicts.required import INDICATOR_ZH, REACH_ZH

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from config.ruleset import Op
+from metrics.printing.words import called, why_words
 from metrics.result import Bound, Member, MetricResult
 from metrics.verdicts.evidence import Need
-from metrics.words import called, why_words
 
 LEFT_OUT = "excused"  # a member that is no part of the fraction (M11)
 FAR = ("not_configured", "not_connected", "not_nc", "not_digital", "no_device", "no_point", "on_paper")

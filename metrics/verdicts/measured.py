@@ -13,13 +13,13 @@ from dataclasses import replace
 
 from config.metric_names import MEMBERS
 from config.ruleset import Criterion, DatedValue, Op
+from metrics.printing.words import condition_words, metric_words
 from metrics.result import Bound, Judged, Member, MetricResult, Verdict, VerdictWord
 from metrics.verdicts.distance import missing, needs_of, passes
 from metrics.verdicts.doubts import doubts
 from metrics.verdicts.evidence import Evidence, on_paper
 from metrics.verdicts.required import bar_words, member_words
 from metrics.verdicts.units import amount_words, distance_words
-from metrics.words import condition_words, metric_words
 
 ABSENT = "absent"
 

@@ -9,7 +9,7 @@ import random
 from typing import Any
 
 from config.load import parse_register
-from metrics.minutes import FULL
+from metrics.machines.minutes import FULL
 from tests.metrics.casefile import us
 
 END_US = us("2026-11-01T00:00:00+08:00")

@@ -14,8 +14,8 @@ from rich.console import Console
 from evidence_api.pack.report_html import report_page
 from evidence_api.verify.findings import Number
 from evidence_api.verify.recount import amount, shown
+from metrics.printing.tables import result_table
 from metrics.result import Bound
-from metrics.tables import result_table
 from metrics.verdicts.units import amount_words, decimal_words
 from tests.metrics.verdict_builders import result
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from collector.store.record_frames import RecordFrames, frame_of_rows
 from config.load import parse_register
 from config.record_kinds import KINDS
+from metrics.batches.genealogy import Genealogy, batches_of_lot, trace_back, trace_forward
 from metrics.catalogue.m13_batch_traceability import batch_traceability
-from metrics.genealogy import Genealogy, batches_of_lot, trace_back, trace_forward
 from metrics.inputs import Inputs
 from metrics.result import MetricResult
 from tests.metrics.batch_oracle import Plant

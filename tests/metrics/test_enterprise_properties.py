@@ -21,7 +21,7 @@ from config.record_kinds import KINDS
 from metrics.catalogue.m16_resource_domains import DOMAINS
 from metrics.catalogue.m17_life_cycle_domains import LIFE_CYCLE
 from metrics.catalogue.m18_effects import INDICATORS
-from metrics.effect_periods import DOWN, UP, EffectPeriod, between, direction, judged
+from metrics.office.effect_periods import DOWN, UP, EffectPeriod, between, direction, judged
 from metrics.result import Bound, MetricResult
 from tests.metrics.casefile import CASES, compute, inputs_of, load, vector_of
 

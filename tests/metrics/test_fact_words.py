@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.fact_names import FACTS
-from metrics.words import called, fact_words, facts_words
+from metrics.printing.words import called, fact_words, facts_words
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "metrics"
 

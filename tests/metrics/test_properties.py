@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metrics.minutes import FULL
+from metrics.machines.minutes import FULL
 from metrics.result import Bound, Member, MetricError, MetricResult, Window
 from metrics.window import DAY_US, HOUR_US, last_months, midnight_us
 from tests.metrics.casefile import compute, inputs_of

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.minutes import FULL, silent_minutes
+from metrics.machines.minutes import FULL, silent_minutes
 
 HOURS = 3
 hours = st.one_of(st.just(0), st.just(FULL), st.just(1), st.just(1 << 59), st.integers(0, FULL))

@@ -15,14 +15,14 @@ from collector.ledger.entry import canonical_json
 from config.metric_names import TITLES
 from config.rulebook import load_shelf
 from config.ruleset import RuleSet
-from metrics.device_hours import device_days_of
 from metrics.evaluate import Computed, compute_all, report_of
-from metrics.hanging import Hanging, breaks
 from metrics.instruments import provincial
-from metrics.tables import level_lists
-from metrics.walk import devices_of, find_criterion, walk, walk_member
+from metrics.machines.device_hours import device_days_of
+from metrics.printing.hanging import Hanging, breaks
+from metrics.printing.tables import level_lists
+from metrics.printing.walk import devices_of, find_criterion, walk, walk_member
+from metrics.printing.words import WHY
 from metrics.window import DAY_US
-from metrics.words import WHY
 from tests.metrics.casefile import CASES, inputs_of, load, vector_of
 
 FILES = sorted(CASES.glob("*.yaml"))

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from metrics.inputs import Inputs
-from metrics.working_days import days_of_success, working_days, working_weeks
+from metrics.office.working_days import days_of_success, working_days, working_weeks
 from tests.metrics.casefile import inputs_of, vector_of
 
 FAR = "2026-07-01T00:00:00+08:00"

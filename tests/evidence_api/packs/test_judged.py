@@ -359,7 +359,7 @@ def test_the_verifiers_own_copies_of_words_are_the_programs() -> None:
     from evidence_api.verify import papers
     from evidence_api.verify.catalogue import KINDS
     from evidence_api.verify.records import KEYS
-    from metrics.effect_periods import DOWN, UP
+    from metrics.office.effect_periods import DOWN, UP
 
     assert {m: k.title for m, k in KINDS.items()} == TITLES
     assert {m: k.member for m, k in KINDS.items()} == MEMBERS

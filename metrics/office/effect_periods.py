@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from math import gcd
 
-from metrics.papers import Row
+from metrics.office.papers import Row
 from metrics.result import Pair
 from metrics.window import months_before
 

@@ -1,7 +1,7 @@
 """为什么: from a criterion to the words of its article, to the formula, to the bounds, to the members, to the device-hours of one of them.
 
 In: a report, a criterion's id, perhaps a member's. Out: rich renderables, each step named. Reads what was computed; counts nothing anew
-but minutes of device-hours (`metrics/device_hours.py`).
+but minutes of device-hours (`metrics/machines/device_hours.py`).
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from rich.text import Text
 from config.metric_formulas import FORMULAS
 from config.rule_text import article_text
 from config.ruleset import Criterion
-from metrics.device_hours import DeviceDay, DeviceHour, device_days_of
 from metrics.evaluate import Computed
 from metrics.inputs import Inputs
+from metrics.machines.device_hours import DeviceDay, DeviceHour, device_days_of
+from metrics.printing.tables import called, member_lines
+from metrics.printing.words import CAUSE_ZH, facts_words, metric_words, why_words
 from metrics.report import Report
 from metrics.result import VERDICT_ZH, Bound, Member, MetricResult, Verdict, Window
-from metrics.tables import called, member_lines
 from metrics.verdicts.assess import Assessment
 from metrics.verdicts.measured import bound_words, judged_results
 from metrics.verdicts.units import distance_words
 from metrics.window import DAY_US, local_day, midnight_us
-from metrics.words import CAUSE_ZH, facts_words, metric_words, why_words
 
 
 def find_criterion(report: Report, name: str) -> tuple[Assessment, Criterion, Verdict] | None:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from config.register import Register
-from metrics.batch_family import ALWAYS, INSPECTION, LOT, NEVER, OPERATION, PROCESS, SHIPMENT, Family
-from metrics.batch_file import BatchFiles, read_files
+from metrics.batches.batch_family import ALWAYS, INSPECTION, LOT, NEVER, OPERATION, PROCESS, SHIPMENT, Family
+from metrics.batches.batch_file import BatchFiles, read_files
+from metrics.batches.operation_coverage import covered_minutes, key_points
 from metrics.inputs import Inputs, Records
-from metrics.operation_coverage import covered_minutes, key_points
 from metrics.result import Member
 
 COVERAGE_PERCENT = 90

@@ -1,7 +1,7 @@
 """Sums of D lines per device over a window: the facts that stand beside a flag.
 
 In: `Inputs`, a window, columns of docs/format/hour-lines.md. Out: device -> column -> integer; an empty field adds nothing.
-Never a bound by itself: hours without a line are absent here, whoever judges has to count them (`metrics/minutes.py`).
+Never a bound by itself: hours without a line are absent here, whoever judges has to count them (`metrics/machines/minutes.py`).
 """
 
 from __future__ import annotations

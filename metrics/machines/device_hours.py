@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from metrics.inputs import Inputs
-from metrics.minutes import count
+from metrics.machines.minutes import count
 from metrics.result import Window
 from metrics.window import DAY_US, HOUR_US, days_of, hour_text, hours_of, midnight_us
 

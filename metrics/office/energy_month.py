@@ -15,7 +15,7 @@ import polars as pl
 
 from config.register import Device
 from metrics.inputs import Inputs
-from metrics.papers import Row, rows_of
+from metrics.office.papers import Row, rows_of
 from metrics.result import Member, Pair, Window
 from metrics.window import HOUR_US, days_of, hours_of, local_day
 

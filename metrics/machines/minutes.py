@@ -13,8 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from config.register import Calendar
-from metrics.fields import Counts, Fields, place, place_lines
 from metrics.inputs import HourFrames, Inputs, Revision
+from metrics.machines.fields import Counts, Fields, place, place_lines
 from metrics.result import Window
 from metrics.window import HOUR_US, hours_of
 

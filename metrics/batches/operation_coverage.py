@@ -13,9 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from config.register import Register
-from metrics.fields import Counts, place_pairs
 from metrics.inputs import Inputs
-from metrics.minutes import FULL, MINUTE_US, Masks
+from metrics.machines.fields import Counts, place_pairs
+from metrics.machines.minutes import FULL, MINUTE_US, Masks
 
 Rows = NDArray[np.intp]
 

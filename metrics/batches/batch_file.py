@@ -1,7 +1,7 @@
 """产品档案: what is recorded of each batch as columns of integers, before anything is judged (M13).
 
 In: record frames, the batches asked for, the register of T. Out: `BatchFiles`: the rows of those batches and of their relatives, the
-batch as `b` and the process as `p`, and the *items* (metrics/batch_family.py) that each batch's file shows.
+batch as `b` and the process as `p`, and the *items* (metrics/batches/batch_family.py) that each batch's file shows.
 Definition: docs/metrics.md, M13.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from config.register import Register
-from metrics.batch_family import ALWAYS, INSPECTION, LOT, NEVER, OPERATION, PROCESS, SHIPMENT, Family
-from metrics.genealogy import Genealogy
+from metrics.batches.batch_family import ALWAYS, INSPECTION, LOT, NEVER, OPERATION, PROCESS, SHIPMENT, Family
+from metrics.batches.genealogy import Genealogy
 from metrics.inputs import Records
 from metrics.result import Window
 

@@ -16,8 +16,8 @@ import polars as pl
 
 from config.register import Device, Register
 from metrics.inputs import Inputs, in_service_at_end
+from metrics.machines.minutes import Minutes, daily, field, silent_minutes, total
 from metrics.members import ratio_of_members, without_register
-from metrics.minutes import Minutes, daily, field, silent_minutes, total
 from metrics.result import Member, MetricResult, Pair
 from metrics.window import hours_of
 

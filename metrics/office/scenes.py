@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from config.plan import SceneInstance
 from metrics.inputs import Inputs, in_service_at_end
-from metrics.networked import COVERAGE_PERCENT, contacts
+from metrics.machines.networked import COVERAGE_PERCENT, contacts
 from metrics.window import local_day, midnight_us
 
 NO_SCENE = "台账没有已投产的场景实例 (no scene in production in the register)"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.fields import ABSENT
 from metrics.inputs import Inputs
-from metrics.minutes import Minutes, by_day, daily, field
+from metrics.machines.fields import ABSENT
+from metrics.machines.minutes import Minutes, by_day, daily, field
 
 COVERAGE_PERCENT = 90
 Days = list[str]  # one string per device, one letter per day

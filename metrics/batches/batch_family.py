@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from metrics.genealogy import Edge, Genealogy
+from metrics.batches.genealogy import Edge, Genealogy
 
 LOT, OPERATION, PROCESS, INSPECTION, SHIPMENT = range(5)
 ALWAYS = -(1 << 62)  # a lot has no time: it belongs to the file at every link

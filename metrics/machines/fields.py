@@ -1,4 +1,4 @@
-"""Columns of D lines as arrays [device, hour], beside the masks of `metrics/minutes.py`: placed once, asked for often.
+"""Columns of D lines as arrays [device, hour], beside the masks of `metrics/machines/minutes.py`: placed once, asked for often.
 
 In: D lines as a frame, devices, hours. Out: `Fields`: one int64 array per column, `ABSENT` where there is no line or the field is empty.
 Rows are devices of the register of T in its order, columns are UTC hours from `first_hour`. Lines of other devices and hours are left out.

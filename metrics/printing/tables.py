@@ -14,7 +14,9 @@ from rich.text import Text
 
 from config.metric_names import TITLES
 from config.ruleset import Criterion
-from metrics.hanging import Hanging
+from metrics.printing.hanging import Hanging
+from metrics.printing.words import called as member_called
+from metrics.printing.words import condition_words, facts_words, why_words
 from metrics.report import LevelSummary, Report
 from metrics.result import VERDICT_ZH, Bound, Member, MetricResult, Verdict, VerdictWord
 from metrics.verdicts.assess import Assessment
@@ -22,8 +24,6 @@ from metrics.verdicts.distance import needs_words
 from metrics.verdicts.measured import bound_words, failed_conditions, judged_results
 from metrics.verdicts.rows import GATE_ZH
 from metrics.verdicts.units import BY_NAME, distance_words
-from metrics.words import called as member_called
-from metrics.words import condition_words, facts_words, why_words
 
 PROVEN_SHOWN = 30
 NAMES_SHOWN = 3

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metrics.fields import ABSENT, Counts, place_pairs
 from metrics.inputs import Inputs
-from metrics.minutes import Minutes, by_day, count, field
+from metrics.machines.fields import ABSENT, Counts, place_pairs
+from metrics.machines.minutes import Minutes, by_day, count, field
 from metrics.window import hours_of
 
 HOUR_S = 3600
