@@ -151,7 +151,7 @@ def test_a_paper_that_ends_says_what_it_costs(kind: str, until: str, said: str) 
 
 def test_every_metric_that_a_paper_costs_reads_papers_of_that_kind() -> None:
     code = {p.name.partition("_")[0].upper(): p.read_text(encoding="utf-8") for p in CATALOGUE.glob("*.py")}
-    shared = (CATALOGUE.parent / "scenes.py").read_text(encoding="utf-8")
+    shared = (CATALOGUE.parent / "office/scenes.py").read_text(encoding="utf-8")
     for kind, names in METRICS.items():
         assert kind in DOCUMENT_KINDS
         for name in names:
